@@ -18,7 +18,7 @@ from PIL import Image
 from masklet.engines.fake import FAKE, FakeEngine
 from masklet.errors import CheckpointError, FormatError
 from masklet.formats.description import Description
-from masklet.formats.project_file import read_project, write_project
+from masklet.formats.project_file import Project, read_project, write_project
 from masklet.formats.registry import read_masks
 from masklet.media.source import open_video
 from masklet.video import TrackingOptions, VideoTracker
@@ -87,6 +87,16 @@ def test_a_model_in_another_mode_is_refused(saved: Path) -> None:
     other = FakeEngine(config=dataclasses.replace(FAKE, name="fake:fast"))
     with pytest.raises(CheckpointError, match=r"was made with .*, and this is .*:fast; give the speed and image size"):
         VideoTracker.open(saved, model=other)
+
+
+def test_masks_of_no_model_are_gone_on_with_by_any(saved: Path, tmp_path: Path) -> None:
+    """As what masklet convert made of another program's file."""
+    project = read_project(saved)
+    write_project(tmp_path / "a.masklet", Project(project.size, project.indices, frames=project.frames))
+    with VideoTracker.open(
+        tmp_path / "a.masklet", CLIP, FakeEngine(config=dataclasses.replace(FAKE, name="fake:fast"))
+    ) as tracker:
+        assert tracker.known_frames() == sorted(project.frames)
 
 
 def test_a_session_is_tracked_on_as_it_was(model: FakeEngine, tmp_path: Path) -> None:

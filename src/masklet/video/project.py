@@ -188,9 +188,10 @@ def prompts_said(events: Sequence[Event]) -> dict[ObjectId, dict[int, Prompt]]:
 
 def check_model(project: Project, engine: Engine, *, other_weights: bool) -> None:
     """Raise `CheckpointError` if a project was made with other weights, in another speed mode or at another image size
-    than a model. Files of other programs may have no digest of weights."""
+    than a model. Files of other programs may name no model, and have no digest of weights."""
     name, digest = engine.config.name, engine.digest
-    if project.model.partition(":")[2] != name.partition(":")[2]:  # the mark of a speed mode or an image size
+    mark = project.model.partition(":")[2]  # of a speed mode or an image size
+    if project.model and mark != name.partition(":")[2]:
         raise CheckpointError(
             f"the session was made with {project.model}, and this is {name}; give the speed and image size that it was "
             "made with"
