@@ -115,6 +115,26 @@ def test_a_journal_of_another_file_says_nothing(tmp_path: Path) -> None:
         assert reopened.objects["a"].category == "red"
 
 
+def test_a_journal_of_a_file_that_came_while_an_earlier_one_was_opened_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when `masklet loop` reads what the annotator has open."""
+    path = tmp_path / "a.masklet"
+    with VideoTracker(CLIP, FakeEngine()) as writer:
+        writer.add_points(frame=0, object="first", points=[(20, 20)])
+        writer.save(path)
+
+        def meanwhile(*given: object) -> None:
+            writer.add_points(frame=0, object="second", points=[(20, 20)])
+            writer.save(path)
+            writer.remove("first")
+            writer.save_changes()
+
+        monkeypatch.setattr("masklet.video.session.check_video", meanwhile)
+        with VideoTracker.open(path, CLIP, FakeEngine()) as reader:
+            assert list(reader.tracks) == ["first"]
+
+
 def test_a_journal_that_is_damaged_in_its_middle_is_refused(tmp_path: Path) -> None:
     path, journal = tmp_path / "a.masklet", tmp_path / "a.masklet.journal"
     with begun() as tracker:

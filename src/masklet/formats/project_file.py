@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
+from hashlib import sha256
 from io import BytesIO
 from itertools import groupby, pairwise
 from os import PathLike
@@ -145,6 +146,7 @@ class Project:
     notes: Mapping[str, Any] = field(default_factory=dict)
     # further files by name, such as what a tracker remembers; read like the frames, by no other program
     attachments: Mapping[str, bytes] = field(default_factory=dict)
+    digest: bytes = field(default=b"", compare=False)  # of a file that was read: `digest_of` it
 
     def results(self) -> Iterator[PlainFrame]:
         """The frames in their order, for any writer; without pictures: `dataclasses.replace(result, image=...)`."""
@@ -339,7 +341,8 @@ def _read(members: zipfile.ZipFile, path: Path) -> Project:
     _check_members(members, name)
     if "masklet.json" not in members.namelist():
         raise FormatError(f"{name} holds no masklet.json; it is no project file")
-    manifest = {"weights": "", "options": {}, "notes": {}, **parse_json(_content(members, "masklet.json"), name)}
+    content = _content(members, "masklet.json")
+    manifest = {"weights": "", "options": {}, "notes": {}, **parse_json(content, name)}
     version = entry(manifest, "version", int, name)
     if version > PROJECT_VERSION:
         raise FormatError(
@@ -375,7 +378,14 @@ def _read(members: zipfile.ZipFile, path: Path) -> Project:
         options=entry(manifest, "options", dict, name),
         notes=entry(manifest, "notes", dict, name),
         attachments=Lazy(filter(is_plain, attached), attachment),
+        digest=sha256(content).digest(),
     )
+
+
+def digest_of(path: Path) -> bytes:
+    """32 bytes by which a project file is known: its log and its settings decide what is in it."""
+    with zipfile.ZipFile(path) as members:
+        return sha256(members.read("masklet.json")).digest()
 
 
 def _check_members(members: zipfile.ZipFile, name: str) -> None:

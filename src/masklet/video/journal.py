@@ -6,10 +6,8 @@ project: the change as `change_between` tells it, the frames that it puts in, an
 short. A journal names the project file that it goes on from, and says nothing of another.
 """
 
-import hashlib
 import os
 import struct
-import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +19,7 @@ from typing import IO, Any
 from masklet.atomic import write_error
 from masklet.engines.base import Engine
 from masklet.errors import FormatError
-from masklet.formats.project_file import Lazy, Project, spans_of
+from masklet.formats.project_file import Lazy, Project, digest_of, spans_of
 from masklet.video import edits, packing
 from masklet.video.events import Event, Followed, LogEntry, event_from_json, event_to_json, whole_number
 from masklet.video.packing import EntryKind, FrameKey
@@ -227,18 +225,12 @@ def journal_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.journal")
 
 
-def digest_of(path: Path) -> bytes:
-    """32 bytes by which a project file is known: its log and its settings decide what is in it."""
-    with zipfile.ZipFile(path) as members:
-        return hashlib.sha256(members.read("masklet.json")).digest()
-
-
 def reopened(path: Path, project: Project, found: Snapshot, engine: Engine, new: ObjectTrack) -> tuple[Snapshot, int]:
     """A session with what its journal has beyond its project file, and where the whole records of that end; 0 if there
     is none of this file. Raises `FormatError` if the journal is damaged or cannot be read, and `CheckpointError` if it
     was made with a model of other sizes."""
     end = 0
-    for record, place in records_of(path):
+    for record, place in records_of(path, project.digest):
         kept = replace(project, attachments={packing.UNDO_ATTACHMENT: record})
         with packing.undamaged():
             (change,), told = changes_of(kept), packing.metadata_of(record)
@@ -255,8 +247,8 @@ def reopened(path: Path, project: Project, found: Snapshot, engine: Engine, new:
     return found, end
 
 
-def records_of(path: Path) -> Iterator[tuple[bytes, int]]:
-    """The whole records of the journal of a project file, each with the place where it ends."""
+def records_of(path: Path, digest: bytes) -> Iterator[tuple[bytes, int]]:
+    """The whole records of the journal of a project file of this digest, each with the place where it ends."""
     file = journal_of(path)
     try:
         data = file.read_bytes()
@@ -265,7 +257,7 @@ def records_of(path: Path) -> Iterator[tuple[bytes, int]]:
     except OSError as error:
         raise FormatError(f"{file} cannot be read: {error.strerror or error}") from error
     end = len(MAGIC) + 32
-    if data[:end] != MAGIC + digest_of(path):
+    if data[:end] != MAGIC + digest:
         return  # of a file that was there before
     while len(data) >= (begin := end + RECORD_HEADER.size):
         length, check = RECORD_HEADER.unpack_from(data, end)
