@@ -77,6 +77,16 @@ def test_another_prompt_is_another_run(make: Make, tmp_path: Path) -> None:
     assert len(begin(other)) == 2
 
 
+def test_masks_that_are_of_no_run_stay(make: Make, tmp_path: Path) -> None:
+    """Such as those of the data, if a run is to lie in the same folder."""
+    (tmp_path / "run/masks").mkdir(parents=True)
+    plan = plan_of(make, tmp_path / "run")
+    running.clear(plan.out)
+    assert (tmp_path / "run/masks").exists()
+    with pytest.raises(EvaluationError, match="holds no run, but masks, which stay there; give another --out"):
+        begin(plan)
+
+
 def test_a_damaged_clip_is_told_and_the_others_go_on(make: Make, tmp_path: Path) -> None:
     plan = plan_of(make, tmp_path / "run")
     mask = tmp_path / "davis2017/Annotations/480p/first/00003.png"

@@ -42,6 +42,9 @@ RUN_FILE = "run.json"
 SEQUENCES_FOLDER = "sequences"
 """The folder of the clips' files."""
 
+FOLDERS = (SEQUENCES_FOLDER, "masks", "worst")
+"""All that a run writes into."""
+
 COUNT_MEASURES = ("clicks", "alone", "switches", "NoC@", "masks/", "seconds/")
 """How the names of measures begin that are numbers of something, not shares; fewer are better."""
 
@@ -160,8 +163,8 @@ class Measurement:
 def begin(plan: Measurement) -> list[Clip]:
     """Write run.json, or check that it says the same; the clips that are still to be done.
 
-    Raises EvaluationError if the folder holds a run with other settings, CheckpointError if the model cannot be loaded,
-    and FormatError if the folder cannot be written.
+    Raises EvaluationError if the folder holds a run with other settings, or masks without any run, CheckpointError if
+    the model cannot be loaded, and FormatError if the folder cannot be written.
     """
     path, record = plan.out / RUN_FILE, describe(plan)
     if path.exists():
@@ -173,6 +176,8 @@ def begin(plan: Measurement) -> list[Clip]:
                 "begin again"
             )
     else:
+        if there := [name for name in FOLDERS if (plan.out / name).exists()]:
+            raise EvaluationError(f"{plan.out} holds no run, but {there[0]}, which stay there; give another --out")
         make_folder(plan.out)
         write_whole(path, json.dumps(record, indent=1))
     return [clip for clip in plan.dataset.clips if not clip_file(plan.out, clip.name).exists()]
@@ -191,9 +196,11 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], inside: str =
 
 def clear(out: Path) -> None:
     """Remove an earlier run from a folder, and nothing else."""
-    for name in ("sequences", "masks", "worst"):
+    if not (out / RUN_FILE).is_file():
+        return
+    for name in FOLDERS:
         shutil.rmtree(out / name, ignore_errors=True)
-    for name in (RUN_FILE, "sequences.csv", "objects.csv", "summary.json", "table.md", "plot.png"):
+    for name in ("sequences.csv", "objects.csv", "summary.json", "table.md", "plot.png", RUN_FILE):
         (out / name).unlink(missing_ok=True)
 
 
