@@ -10,8 +10,9 @@ import torch
 
 from masklet.checkpoints import Model, build_model, load_model, save_model
 from masklet.engines.torch import folded
-from masklet.nn import ConvNetConfig, MemoryBank, ModelConfig, PromptTokens
-from masklet.nn.config import InvertedResidualConfig, RepViTConfig
+from masklet.nn import MemoryBank, ModelConfig, PromptTokens
+from masklet.nn.config import EncoderConfig
+from tests.nn.test_encoders import OURS
 
 
 def run(model: Model) -> list[torch.Tensor]:
@@ -66,18 +67,15 @@ def test_compiled_is_the_same(toy_config):
     torch.testing.assert_close(compiled, plain.encode_memory(*inputs), atol=1e-4, rtol=1e-4)
 
 
-STAGES = ((3, 1, 1, 8, 1), (3, 2, 2, 8, 2), (5, 2, 2, 16, 1), (3, 2, 2, 16, 2), (3, 2, 2, 24, 1))
-TRUNKS = {
-    "convnet": ConvNetConfig((8, 8, 16, 16), (1, 1, 2, 1)),
-    "inverted residuals": InvertedResidualConfig(8, STAGES, detail=8),
-    "repvit": RepViTConfig((8, 8, 16, 16), (1, 2, 1, 1)),
-}
+def has_norms(encoder: EncoderConfig) -> bool:
+    return any(isinstance(module, torch.nn.BatchNorm2d) for module in encoder.build(64).modules())
 
 
-@pytest.fixture(params=TRUNKS)
+@pytest.fixture(params=filter(has_norms, OURS), ids=lambda encoder: encoder.kind)
 def learned(toy_config: ModelConfig, request: pytest.FixtureRequest) -> Model:
     """A model whose batch normalisations have statistics and weights as after a training."""
-    model = build_model(toy_config, seed=1, encoder=TRUNKS[request.param])
+    version = {"version": "1"} if 0 in request.param.widths else {}
+    model = build_model(toy_config, seed=1, encoder=request.param, **version)
     generator = torch.Generator().manual_seed(2)
     for module in model.network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):

@@ -6,7 +6,6 @@ import dataclasses
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 import torch
@@ -16,7 +15,15 @@ from torch import Tensor, nn
 from masklet.checkpoints import Model, build_model, load_model, save_model
 from masklet.errors import ConfigError
 from masklet.nn import ConvNetConfig, HieraConfig, ModelConfig, Network, config
-from masklet.nn.config import ENCODERS, EncoderConfig, InvertedResidualConfig, RepViTConfig, TinyViTConfig, ViTConfig
+from masklet.nn.config import (
+    ENCODERS,
+    Encoder,
+    EncoderConfig,
+    InvertedResidualConfig,
+    RepViTConfig,
+    TinyViTConfig,
+    ViTConfig,
+)
 from masklet.nn.layers import Layer, Trunk
 from masklet.training.data import read_data
 from masklet.training.loop import RunOptions, train
@@ -27,11 +34,12 @@ STAGES = ((3, 1, 1, 8, 1), (3, 2, 2, 8, 2), (5, 2, 2, 16, 1), (3, 2, 2, 16, 2), 
 
 
 @dataclass(frozen=True)
-class PatchesConfig:
+class PatchesConfig(Encoder):
     """Four patch embeddings beside each other."""
 
+    kind = "patches"
+    trunk = f"{__name__}:Patches"
     channels: int
-    kind: ClassVar[str] = "patches"
 
     @property
     def widths(self) -> tuple[int, int, int, int]:
@@ -41,13 +49,11 @@ class PatchesConfig:
         if self.channels < 1:
             raise ConfigError(f"channels are {self.channels}; give at least 1")
 
-    def build(self, image_size: int) -> Trunk:
-        return Patches(self.channels)
-
 
 class Patches(Trunk):
-    def __init__(self, channels: int) -> None:
+    def __init__(self, config: PatchesConfig, image_size: int) -> None:
         super().__init__()
+        channels = config.channels
         self.patches = nn.ModuleList(nn.Conv2d(3, channels, 4, stride=4) for _ in range(4))
         self.extra = nn.Conv2d(channels, channels, 1)
 
@@ -124,6 +130,25 @@ def test_layers_are_passed_in_order_and_branches_are_added(encoder: EncoderConfi
     assert passed == [layer.module for layer in trunk.layers()]
     assert tuple(len(level[0]) for level in maps) == encoder.widths
     assert [level.shape[-1] for level in maps] == [SIZE // 4, SIZE // 8, SIZE // 16, SIZE // 32]
+
+
+@pytest.mark.parametrize("encoder", OURS, ids=lambda encoder: encoder.kind)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, while it compiles
+@torch.no_grad()
+def test_one_by_one_in_half_precision_and_as_a_graph_the_maps_are_the_same(encoder: EncoderConfig) -> None:
+    trunk = encoder.build(SIZE).eval()
+    images = torch.randn(2, 3, SIZE, SIZE, generator=torch.manual_seed(0))
+    maps = trunk(images)
+    torch._dynamo.reset()
+    alone = zip(*(trunk(image[None]) for image in images), strict=True)
+    ways = {
+        "one by one": ([torch.cat(level) for level in alone], 1e-5),
+        "graph": (torch.compile(trunk, fullgraph=True, backend="eager")(images), 1e-5),
+        "half": (trunk.to(torch.bfloat16)(images.bfloat16()), 0.05),
+    }
+    for way, (others, most) in ways.items():
+        for level, other in zip(maps, others, strict=True):
+            assert (level - other).abs().sum() <= most * level.abs().sum(), way
 
 
 def test_drop_path_leaves_out_only_branches_with_a_residual() -> None:

@@ -56,15 +56,15 @@ class EncoderConfig(Protocol):
 
 
 class Encoder:
-    """A configuration whose trunk is the class `trunk` of a file in `encoders`, made of it and an image size."""
+    """A configuration whose trunk is the class `trunk`, `module:Name`, made of it and an image size."""
 
     kind: ClassVar[str]
     trunk: ClassVar[str]
 
     def build(self, image_size: int) -> Trunk:
         """The trunk, with random weights."""
-        file, _, name = self.trunk.partition(".")
-        trunk: Any = getattr(importlib.import_module(f"masklet.nn.encoders.{file}"), name)  # it imports torch
+        module, _, name = self.trunk.partition(":")
+        trunk: Any = getattr(importlib.import_module(module), name)  # it imports torch
         return trunk(self, image_size)
 
 
@@ -83,7 +83,7 @@ class HieraConfig(Encoder):
     """
 
     kind = "hiera"
-    trunk = "attention.Hiera"
+    trunk = "masklet.nn.encoders.attention:Hiera"
     width: int
     heads: int
     depths: tuple[int, int, int, int]
@@ -127,7 +127,7 @@ class ConvNetConfig(Encoder):
     """
 
     kind = "convnet"
-    trunk = "convolutions.ConvNet"
+    trunk = "masklet.nn.encoders.convolutions:ConvNet"
     least_width: ClassVar[int] = 1
     widths: tuple[int, int, int, int]
     depths: tuple[int, int, int, int]
@@ -150,7 +150,7 @@ class InvertedResidualConfig(Encoder):
     """
 
     kind = "inverted_residual"
-    trunk = "convolutions.InvertedResidualTrunk"
+    trunk = "masklet.nn.encoders.convolutions:InvertedResidualTrunk"
     stem: int
     stages: tuple[tuple[int, int, int, int, int], ...]
     detail: int = 0
@@ -196,7 +196,7 @@ class RepViTConfig(ConvNetConfig):
     """A RepViT trunk (Wang et al., 2024), whose blocks are counted beside those that halve the map."""
 
     kind = "repvit"
-    trunk = "convolutions.RepViT"
+    trunk = "masklet.nn.encoders.convolutions:RepViT"
     least_width = 2
 
 
@@ -218,7 +218,7 @@ class ViTConfig(Encoder):
     """
 
     kind = "vit"
-    trunk = "attention.ViT"
+    trunk = "masklet.nn.encoders.attention:ViT"
     width: int
     heads: int
     depth: int
@@ -250,7 +250,7 @@ class TinyViTConfig(Encoder):
     """
 
     kind = "tiny_vit"
-    trunk = "attention.TinyViT"
+    trunk = "masklet.nn.encoders.attention:TinyViT"
     channels: tuple[int, int, int, int] = (64, 128, 160, 320)
     depths: tuple[int, int, int, int] = (2, 2, 6, 2)
     heads: tuple[int, int, int, int] = (2, 4, 5, 10)
