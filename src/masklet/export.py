@@ -16,7 +16,7 @@ from importlib import resources
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ from masklet.engines import DESCRIPTION_FILE
 from masklet.engines.base import FUNCTIONS, Engine
 from masklet.engines.graphs import INPUTS, OUTPUTS, SHARED, Exported, GraphEngine, Precision
 from masklet.engines.torch import Model, folded
-from masklet.errors import ConfigError, EngineError, FormatError
+from masklet.errors import ConfigError, EngineError, FormatError, nearest
 from masklet.masks.shape import mask_box
 from masklet.nn import Levels, MemoryBank, Network, PromptTokens
 from masklet.video import TrackingOptions, VideoTracker
@@ -45,16 +45,11 @@ MIN_IOU_OF = {"float32": 0.999, "float16": 0.99, "int8": 0.98}
 CLIP_FRAMES = 30
 """Of the clip that is tracked."""
 
-OPENVINO_OBJECTS = (1, 4, 16)
-"""Counts that graphs of OpenVINO are fixed to, where none are given."""
-
 COUNTS_TRIED = (1, 2, 3, 5)
 """Counts that graphs for any count are tried with."""
 
 EXAMPLES, CALIBRATION_CLIPS, CALIBRATION_FRAMES = 4, 48, 4
 """Inputs of each function that graphs are compared on; clips and frames of each that int8 is calibrated with."""
-
-_EXTRAS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("onnx", "onnxscript", "onnxruntime", "openvino")}
 
 
 @dataclass(frozen=True)
@@ -83,7 +78,7 @@ def export_model(
     model: Model,
     folder: Path,
     *,
-    engine: Literal["onnx", "openvino"] = "onnx",
+    engine: str = "onnx",
     objects: Sequence[int] = (),
     precision: Precision = "float32",
     calibration: Path | None = None,
@@ -96,9 +91,9 @@ def export_model(
     Args:
         model: On the CPU, in float32.
         folder: Where to; it must not exist, or hold an export, which is replaced.
-        engine: What will run the graphs.
+        engine: What will run the graphs, a name of `PACKINGS`.
         objects: Counts of objects that graphs are fixed to; more are taken in batches. Empty for any count with ONNX,
-            and for `OPENVINO_OBJECTS` with OpenVINO.
+            and for 1, 4 and 16 with OpenVINO.
         precision: "int8" quantises the image encoder; "float16" stores all weights in half precision.
         calibration: A folder of pictures or videos with masks, which int8 needs.
         least_iou: See `MIN_IOU_OF`.
@@ -107,7 +102,7 @@ def export_model(
 
     Raises:
         EngineError: Something is not installed, or the graphs' masks are not those of PyTorch; nothing is written then.
-        ConfigError: Options that exclude each other, or a model on another device.
+        ConfigError: An unknown engine, options that exclude each other, or a model on another device.
         FormatError: The folder cannot be written.
     """
     _check(model, folder, engine, objects, precision, calibration)
@@ -141,6 +136,8 @@ def export_model(
 def _check(
     model: Model, folder: Path, engine: str, objects: Sequence[int], precision: str, calibration: Path | None
 ) -> None:
+    if engine not in PACKINGS:
+        raise ConfigError(f"engine is {engine!r}{nearest(engine, PACKINGS)}; give one of {', '.join(PACKINGS)}")
     if model.device.type != "cpu" or model.dtype != torch.float32:
         raise ConfigError(f"the model is in {model.dtype} on {model.device}; load it with device='cpu' and in float32")
     if model.config.version == "1":
@@ -149,7 +146,7 @@ def _check(
         raise ConfigError(f"objects are {', '.join(map(str, objects))}; {bad[0]} is no count, give 1 or more")
     if (precision == "int8") != (calibration is not None):
         raise ConfigError("int8 needs --calibrate, a folder of pictures or videos with masks, and nothing else does")
-    lacking = [name for name in _EXTRAS[engine] if importlib.util.find_spec(name) is None]
+    lacking = [name for name in PACKINGS[engine].needs if importlib.util.find_spec(name) is None]
     if lacking:
         raise EngineError(f"exporting for {engine} needs {', '.join(lacking)}: pip install 'masklet[{engine}]'")
     if folder.exists() and not (folder / DESCRIPTION_FILE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
@@ -268,25 +265,29 @@ def package(
     graphs: Path,
     folder: Path,
     *,
-    engine: Literal["onnx", "openvino"],
+    engine: str,
     objects: Sequence[int] = (),
     precision: Precision = "float32",
 ) -> Exported:
     """Make the folder of an engine, which must not exist, from ONNX graphs; those of int8 are quantised already."""
     folder.mkdir()
+    packing = PACKINGS[engine]
     for name in FUNCTIONS:
-        source = graphs / f"{name}.onnx"
-        if engine == "openvino":
-            import openvino
+        packing.write(graphs / f"{name}.onnx", folder, precision)
+    return _described(model, folder, engine, tuple(sorted(set(objects))) or packing.objects, precision)
 
-            found = openvino.convert_model(source)
-            openvino.save_model(found, folder / f"{name}.xml", compress_to_fp16=precision == "float16")
-        else:
-            shutil.copy(source, folder)
-            if precision == "float16":
-                _halve(folder / source.name)
-    counts = tuple(sorted(set(objects))) or (OPENVINO_OBJECTS if engine == "openvino" else ())
-    return _described(model, folder, engine, counts, precision)
+
+def _as_onnx(graph: Path, folder: Path, precision: Precision) -> None:
+    shutil.copy(graph, folder)
+    if precision == "float16":
+        _halve(folder / graph.name)
+
+
+def _as_openvino(graph: Path, folder: Path, precision: Precision) -> None:
+    import openvino
+
+    found = openvino.convert_model(graph)
+    openvino.save_model(found, folder / f"{graph.stem}.xml", compress_to_fp16=precision == "float16")
 
 
 def _halve(path: Path) -> None:
@@ -298,13 +299,31 @@ def _halve(path: Path) -> None:
         onnx.save(convert_float_to_float16(onnx.load(path), keep_io_types=True), path)
 
 
+@dataclass(frozen=True)
+class Packing:
+    """How the folder of an engine is made of ONNX graphs."""
+
+    write: Callable[[Path, Path, Precision], None]  # takes a graph to the folder; its name stays, without the ending
+    endings: tuple[str, ...]  # of the files that it writes; the first is what the engine opens
+    needs: tuple[str, ...]  # modules that exporting needs; the extra that installs them is called as the engine
+    objects: tuple[int, ...] = ()  # counts that graphs are fixed to, where none are given; empty for any
+
+
+_ONNX = ("onnx", "onnxscript", "onnxruntime")
+
+PACKINGS = {
+    "onnx": Packing(_as_onnx, ("onnx",), _ONNX),
+    "openvino": Packing(_as_openvino, ("xml", "bin"), (*_ONNX, "openvino"), (1, 4, 16)),
+}
+"""By the names of `masklet.engines.graphs.ENGINES`, which run them."""
+
+
 def _described(model: Model, folder: Path, engine: str, objects: tuple[int, ...], precision: str) -> Exported:
     """The description of a folder of graphs, written."""
     network = model.network
     shrink = network.mask_downsample
     assert shrink.bias is not None, "shrinking has a bias"
-    packages = ("torch", *_EXTRAS[engine])
-    ending = {"onnx": ("onnx",), "openvino": ("xml", "bin")}[engine]
+    packing = PACKINGS[engine]
     exported = Exported(
         folder=folder,
         engine=engine,
@@ -318,9 +337,10 @@ def _described(model: Model, folder: Path, engine: str, objects: tuple[int, ...]
             "shrink": [*shrink.weight.flatten().tolist(), *shrink.bias.tolist()],
         },
         files={
-            name: {f"{name}.{end}": digest_of_file(folder / f"{name}.{end}") for end in ending} for name in FUNCTIONS
+            name: {f"{name}.{end}": digest_of_file(folder / f"{name}.{end}") for end in packing.endings}
+            for name in FUNCTIONS
         },
-        versions={"masklet": sys.modules["masklet"].__version__, **versions_of(packages)},
+        versions={"masklet": sys.modules["masklet"].__version__, **versions_of(("torch", *packing.needs))},
         parity={},
     )
     (folder / DESCRIPTION_FILE).write_text(exported.to_json(), encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from itertools import chain
@@ -17,6 +18,7 @@ from masklet.checkpoints.load import blank_network
 from masklet.errors import CheckpointError
 from masklet.nn import NANO, VARIANTS
 
+README = Path(__file__).parents[2] / "README.md"
 PUBLISHED = json.loads((Path(__file__).parents[1] / "golden/statedict/variants.json").read_text())["variants"]
 
 
@@ -36,12 +38,19 @@ def test_published_facts(info: ModelInfo):
         facts = PUBLISHED[Path(info.file).stem]
         assert (info.file, info.url, info.repo) == (facts["checkpoint"], facts["checkpoint_url"], facts["hf_repo"])
         assert info.parameters == facts["parameters"]
+        assert (info.licence, info.image_size) == ("Apache-2.0", 1024)
     assert info.url.endswith(info.file)
-    assert info.licence == "Apache-2.0"
-    assert info.image_size == 1024
+    assert info.licence
+    assert info.image_size == VARIANTS[info.name].image_size
     assert not info.downloaded
     assert info.path is None
     assert info.size is None
+
+
+def test_the_readme_lists_the_published_models() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \| ([\d.]+) \|.*\| `([^`]+)` \|$", README.read_text(), re.MULTILINE)
+    published = list_models()[1:]
+    assert rows == [(info.name, f"{info.parameters / 1e6:.2f}", info.file) for info in published]
 
 
 @pytest.mark.parametrize("config", [NANO, *VARIANTS.values()], ids=lambda config: config.name)

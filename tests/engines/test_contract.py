@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from importlib.metadata import metadata
+from typing import Any, get_args
 
 import numpy as np
 
+from masklet.cli.models import GraphsFor
 from masklet.engines.arrays import Array, as_memory, given, to_numpy
 from masklet.engines.base import Engine, as_engine
+from masklet.engines.graphs import ENGINES
+from masklet.export import PACKINGS
 from masklet.nn import Levels, MemoryBank, PromptTokens
+from tests.engines.conftest import EXPORTED
 
 COUNT, FRAMES, POINTERS = 3, 2, 4
+
+
+def test_every_engine_of_graphs_is_exported_for_and_runs_here() -> None:
+    """The other tests here run it once its name stands in `EXPORTED`."""
+    assert get_args(GraphsFor) == tuple(ENGINES) == tuple(PACKINGS)
+    assert {name.partition(",")[0] for name in EXPORTED} == {*ENGINES}
+    assert {*ENGINES} <= {*(metadata("masklet").get_all("Provides-Extra") or ())}
 
 
 def noise(engine: Engine, seed: int, *shape: int) -> Array:

@@ -20,6 +20,7 @@ from masklet.checkpoints.models import open_exported
 from masklet.cli.main import app
 from masklet.engines.arrays import to_numpy
 from masklet.engines.base import Engine
+from masklet.engines.graphs import ENGINES
 from masklet.errors import CheckpointError, ConfigError, EngineError, FormatError, MaskletError
 from masklet.export import export_model
 from masklet.media.frames import ArrayFrames
@@ -56,7 +57,7 @@ def prompted(model: object) -> masklet.VideoTracker:
     return tracker
 
 
-@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_folder_tracks_as_the_model_that_it_was_exported_from(graphs: Graphs, engine: str, tmp_path: Path) -> None:
     folder = graphs.packed(tmp_path / "model", engine, 1, 2)
     with prompted(graphs.model) as theirs, prompted(folder) as ours:
@@ -67,7 +68,7 @@ def test_a_folder_tracks_as_the_model_that_it_was_exported_from(graphs: Graphs, 
                 assert other.presence == pytest.approx(one.presence, abs=1e-4)
 
 
-@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_clicks_and_boxes_in_half_precision_are_nearly_the_same(graphs: Graphs, engine: str, tmp_path: Path) -> None:
     export.package(graphs.model, graphs.folder, tmp_path / "half", engine=engine, precision="float16")
     for ours, theirs in zip(*map(decoded, (open_exported(tmp_path / "half"), graphs.model)), strict=True):

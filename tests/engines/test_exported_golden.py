@@ -12,7 +12,7 @@ import torch
 from masklet.checkpoints.load import load_torch_model
 from masklet.checkpoints.models import open_exported
 from masklet.engines.arrays import to_numpy
-from masklet.engines.graphs import GraphEngine
+from masklet.engines.graphs import ENGINES, GraphEngine
 from masklet.engines.torch import Model
 from masklet.export import export_model, package, write_graphs
 from masklet.nn import Levels, PromptTokens
@@ -24,7 +24,6 @@ from tests.video.test_golden_video import RUNS, clip, compare, options_of, recor
 pytestmark = pytest.mark.slow
 
 SLACK = 10
-ENGINES = ("onnx", "openvino")
 
 
 @pytest.fixture(scope="module")

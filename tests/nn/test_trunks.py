@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from masklet.nn.config import M1, EncoderConfig, InvertedResidualConfig, TinyViTConfig
+from masklet.nn.config import M1, VARIANTS, EncoderConfig, InvertedResidualConfig, TinyViTConfig
 from masklet.nn.encoders.attention import stretched
 from tests.conftest import GOLDEN
 from tests.seeded import seeded
@@ -19,6 +19,15 @@ TRUNKS: dict[str, tuple[EncoderConfig, str, int]] = {
     "tiny_vit_5m": (TinyViTConfig(), "", 128),
 }
 """File of recorded maps -> the trunk, what its names begin with here, and the picture's side."""
+
+
+COMPARED_WHOLE = {"hiera", "vit"}
+"""Whole models with these trunks are compared with transformers, and with recorded outputs."""
+
+
+def test_every_kind_of_trunk_that_was_published_is_compared() -> None:
+    recorded = {config.kind for config, _, _ in TRUNKS.values()}
+    assert {config.encoder.kind for config in VARIANTS.values()} == recorded | COMPARED_WHOLE
 
 
 @pytest.mark.parametrize("name", TRUNKS)

@@ -22,7 +22,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from masklet.checkpoints.names import from_first, from_transformers, is_first, is_transformers
+from masklet.checkpoints.names import NAMINGS
 from masklet.errors import DAMAGED, CheckpointError, ConfigError
 from masklet.nn.config import ModelConfig
 
@@ -74,10 +74,7 @@ def read_weights(path: Path) -> Weights:
     """
     path = _resolve(path)
     weights = _read_torch(path) if path.suffix in TORCH_SUFFIXES else _read_safetensors(path)
-    for is_theirs, rename, whose in (
-        (is_first, from_first, "the first Segment Anything"),
-        (is_transformers, from_transformers, "transformers"),
-    ):
+    for is_theirs, rename, whose in NAMINGS:
         if is_theirs(weights.state):
             try:
                 return weights._replace(state=rename(weights.state))

@@ -308,6 +308,14 @@ def to_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return theirs
 
 
+NAMINGS = (
+    (is_first, from_first, "the first Segment Anything"),
+    (is_transformers, from_transformers, "transformers"),
+)
+"""Namings that files have beside ours: whether a state dict is in one, what brings it under our names, and whose it is.
+The first that it is in counts."""
+
+
 def _rename(state: Mapping[str, Tensor], patterns: _Names) -> dict[str, Tensor]:
     renamed, unknown = {}, []
     for key, tensor in state.items():

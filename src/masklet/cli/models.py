@@ -10,6 +10,9 @@ import typer
 from masklet.cli.choices import ModelFile, option
 from masklet.errors import ConfigError
 
+GraphsFor = Literal["onnx", "openvino"]
+"""The engines of `masklet.engines.graphs.ENGINES`, here so that help need not load them."""
+
 
 def models(
     as_json: Annotated[bool, option("Print JSON instead of a table.", name="--json")] = False,
@@ -32,7 +35,8 @@ def models(
     from rich.console import Console
     from rich.table import Table
 
-    caption = "Published weights: Apache-2.0. Load one by its name: --model NAME"
+    licences = dict.fromkeys(model.licence for model in known if model.repo)
+    caption = f"Published weights: {', '.join(licences)}. Load one by its name: --model NAME"
     table = Table("name", title="Models", title_justify="left", caption=caption)
     table.add_column("parameters", justify="right")
     table.add_column("pixels", justify="right")
@@ -47,7 +51,7 @@ def models(
 def export(
     model: ModelFile,
     out: Annotated[Path, option("The folder to write; an export that is there is replaced.")],
-    engine: Annotated[Literal["onnx", "openvino"], option("What will run it.")] = "onnx",
+    engine: Annotated[GraphsFor, option("What will run it.")] = "onnx",
     objects: Annotated[
         str | None,
         option(
