@@ -58,6 +58,32 @@ def test_a_joined_stream_is_followed_to_its_end(run: Run, weights: Path, tmp_pat
         assert len(list(film)) == 8
 
 
+COUNTS = """
+from contextlib import contextmanager
+from masklet.formats.base import Format
+
+@contextmanager
+def write_counts(path, facts):
+    lines = []
+    yield lambda result: lines.append(len(result.objects))
+    path.write_text(str(sum(lines)))
+
+COUNTS = Format("counts", "how many objects", write_counts, video=".count")
+"""
+
+
+def test_the_file_of_a_format_of_ones_own_has_its_name(
+    run: Run, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not `module:NAME`, which no file can be called everywhere."""
+    (tmp_path / "counting_objects.py").write_text(COUNTS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    clip = written(tmp_path / "a.nut", (48, 64), Fraction(24), 2)
+    command = ("track", clip, "--box", "0:1:16,12,32,24", "--model", weights, "--out", tmp_path / "out", "--no-overlay")
+    assert run(*command, "--format", "counting_objects:COUNTS") == 0
+    assert [path.name for path in (tmp_path / "out/formats").iterdir()] == ["counts.count"]
+
+
 def test_an_overlay_that_cannot_be_made_stops_no_masks(run: Run, weights: Path, tmp_path: Path, capsys: Read) -> None:
     clip = written(tmp_path / "wide.nut", (16, 17_000), Fraction(24), 3)
     command = ("track", clip, "--box", "0:1:4000,4,9000,12", "--model", weights, "--out", tmp_path / "out")

@@ -12,39 +12,14 @@ import pytest
 from numpy.typing import NDArray
 
 from masklet.formats.base import FrameLike, ObjectId, ObjectLike, PlainFrame, mask_only
-from masklet.formats.registry import writer
+from masklet.formats.registry import formats, writer
 
 Masks = Mapping[ObjectId, NDArray[np.bool_]]
 
 RATE = 24.0
 
-SUFFIXES = {
-    "background": "a.mp4",
-    "cineform": "a.mov",
-    "coco": "a.json",
-    "cutout": "a",
-    "cvat": "a.xml",
-    "davis": "a",
-    "exr": "a",
-    "exr-float": "a",
-    "labelme": "a",
-    "matte": "a",
-    "mots": "a.txt",
-    "nifti": "a.nii.gz",
-    "nrrd": "a.nrrd",
-    "objects": "a",
-    "overlay": "a.mp4",
-    "project": "a.masklet",
-    "prores": "a.mov",
-    "rgba": "a",
-    "sav": "a.json",
-    "soft-cutout": "a",
-    "stl": "a.stl",
-    "webm": "a.webm",
-    "yolo": "a",
-    "ytvis": "a.json",
-}
-"""A path for each format."""
+SUFFIXES = {name: f"a{entry.video or ''}" for name, entry in formats().items() if entry.only_read is None}
+"""A path for each format that is written."""
 
 FILMS = ("background", "cineform", "overlay", "prores", "webm")
 """These hold pictures, one after another in one file."""

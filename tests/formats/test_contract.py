@@ -47,10 +47,6 @@ def assert_same(name: str, path: Path, frames: list[PlainFrame]) -> None:
         assert not any(mask.any() for mask in masks.values())
 
 
-def test_each_format_has_a_path_here() -> None:
-    assert sorted(SUFFIXES) == NAMES
-
-
 @pytest.mark.parametrize("name", HOLDING)
 def test_what_is_read_equals_what_was_written(name: str, tmp_path: Path) -> None:
     size = (37, 51)

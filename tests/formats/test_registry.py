@@ -49,9 +49,9 @@ def test_a_path_tells_the_format(path: str, name: str, given: dict[str, Any]) ->
 
 
 def test_an_ending_of_none_is_named() -> None:
-    said = r"a\.xyz does not show its format; give an ending that does, \.dcm, \.geojson, \.gpkg, \.json, \.masklet"
-    with pytest.raises(FormatError, match=said):
+    with pytest.raises(FormatError, match=r"^a\.xyz does not show its format; give an ending that does, ") as caught:
         format_of(Path("a.xyz"))
+    assert all(entry.video in str(caught.value) for entry in formats().values() if entry.video)
 
 
 def test_an_earlier_name_is_understood_for_one_more_version() -> None:

@@ -28,7 +28,7 @@ from masklet.engines.fake import FakeEngine
 from masklet.errors import MaskletError
 from masklet.formats.base import PlainFrame, mask_only
 from masklet.formats.description import Description
-from masklet.formats.registry import read_masks, writer
+from masklet.formats.registry import formats, read_masks, writer
 from masklet.jobs.prompts import read_prompts
 from masklet.media.source import open_video
 from masklet.video import VideoTracker
@@ -164,15 +164,23 @@ def make_masks(folder: Path, name: str, suffix: str) -> list[Path]:
                 mask[4 + number * 20 : 20 + number * 20, 4 + frame : 30] = True
                 masks[key] = mask_only(mask)
             told = {2: Description("two", "number", "#ff0000", {"even": True})}
-            sink.write(PlainFrame(frame, frame / 24, SIZE, masks, {"cup": 1, 2: 2}, descriptions=told))
+            image, numbers = pictures(3)[frame], {"cup": 1, 2: 2}
+            sink.write(PlainFrame(frame, frame / 24, SIZE, masks, numbers, image, descriptions=told))
     return [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file())[:1]
 
 
-def masks_of(name: str, suffix: str, mutate: Mutation) -> Target:
+def mutate_masks(rng: Random, data: bytes) -> bytes:
+    """By what the file holds: JSON, other text, or anything."""
+    if data[:1] in (b"{", b"["):
+        return mutate_json(rng, data)
+    return mutate_text(rng, data) if data.isascii() else mutate_bytes(rng, data)
+
+
+def masks_of(name: str, suffix: str) -> Target:
     def read(path: Path) -> None:
         list(read_masks(name, next(above for above in (path, *path.parents) if above.name == f"masks{suffix}")))
 
-    return Target(lambda folder: make_masks(folder, name, suffix), mutate, read)
+    return Target(lambda folder: make_masks(folder, name, suffix), mutate_masks, read)
 
 
 def make_videos(folder: Path) -> list[Path]:
@@ -264,12 +272,11 @@ TARGETS: dict[str, Target] = {
     "projects": Target(make_projects, mutate_zip, open_project),
     "weights": Target(make_weights, mutate_weights, load_model),
     "prompts": Target(make_prompts, mutate_json, read_prompts),
-    "coco": masks_of("coco", ".json", mutate_json),
-    "ytvis": masks_of("ytvis", ".json", mutate_json),
-    "sav": masks_of("sav", ".json", mutate_json),
-    "mots": masks_of("mots", ".txt", mutate_text),
-    "davis": masks_of("davis", "", mutate_bytes),
-    "objects": masks_of("objects", "", mutate_bytes),
+    **{
+        name: masks_of(name, entry.video)
+        for name, entry in formats().items()
+        if entry.read and entry.video is not None and name not in ("project", "yolo")  # which is read beside pictures
+    },
     "tables": Target(make_table, mutate_text, lambda path: open_folder(path.parent, "train")),
     "packs": Target(make_packs, mutate_zip, unpacked.__wrapped__),
     "videos": Target(make_videos, mutate_bytes, look_at),
