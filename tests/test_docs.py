@@ -41,6 +41,13 @@ def test_every_number_on_the_command_line_has_bounds() -> None:
                 assert None not in (parameter.min, parameter.max), f"masklet {name} {parameter.name}"
 
 
+def test_every_measurement_is_on_the_page_of_evaluation() -> None:
+    page = (ROOT / "docs/evaluation.md").read_text()
+    measures = [name for name, _ in commands_of(get_command(app)) if name.startswith("eval ")]
+    assert len(measures) >= 8
+    assert [name for name in measures if f"{name}" not in page] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):

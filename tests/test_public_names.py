@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from itertools import chain
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +43,16 @@ def test_all_is_the_lazy_names_and_the_version_and_has_every_error():
     raised = {name for name, value in vars(errors).items() if isinstance(value, type) and name.endswith("Error")}
     assert set(masklet.__all__) == {*chain(*masklet._LAZY.values()), "__version__"} >= raised
     assert len(masklet.__all__) == len(set(masklet.__all__))
+
+
+def test_checkers_of_types_are_told_the_lazy_names():
+    told: dict[str, set[str]] = {}
+    for node in ast.walk(ast.parse(Path(masklet.__file__).read_text())):
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            for line in node.body:
+                assert isinstance(line, ast.ImportFrom)
+                told.setdefault(str(line.module), set()).update(name.name for name in line.names)
+    assert told == {module: {*names} for module, names in masklet._LAZY.items()}
 
 
 def test_a_name_is_looked_up_once():

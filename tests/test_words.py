@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 import masklet
 from masklet import CheckpointError, DiscoveryOptions, PromptError, VideoTracker
+from masklet.cli.choices import GROUNDER_HELP
 from masklet.engines.fake import FakeEngine
 from masklet.words import (
+    GROUNDERS,
     FoundBox,
     Sam3Grounder,
     TransformersCaptioner,
@@ -187,6 +189,11 @@ def test_scores_belong_to_the_tokens_of_their_phrase(detectors: Path) -> None:
     scores = np.array([[0.9, 0.1, 0.2, 0.9, 0.3, 0.9, 0.9], [0.0, 0.7, 0.2, 0.0, 0.1, 0.0, 0.0]], np.float32)
     found = grounder._of_phrases(scores, tokens.numpy(), 2)
     np.testing.assert_allclose(found, [[0.2, 0.3], [0.7, 0.1]], atol=1e-6)
+
+
+def test_help_and_documents_name_every_detector() -> None:
+    page = (Path(__file__).parent.parent / "docs/words.md").read_text()
+    assert [name for name in GROUNDERS if name not in GROUNDER_HELP or f"`{name}`" not in page] == []
 
 
 def test_grounders_that_cannot_be_loaded(detectors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import get_type_hints
 
 import cv2
 import numpy as np
@@ -15,6 +16,8 @@ import supervision
 from PIL import Image
 from pycocotools.coco import COCO
 
+from masklet.cli import masks
+from masklet.datasets.build import LAYOUTS
 from masklet.datasets.registry import find_dataset
 from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError
@@ -114,6 +117,12 @@ def test_yolo_is_refilled_to_the_masks(build: Build) -> None:
                 cv2.fillPoly(filled, [(np.reshape(numbers, (-1, 2)).astype(float) * (160, 120)).astype(np.int32)], 1)
                 masks = [mask_of(frame, ("cup", "ball")[int(kind)]) for frame in range(4)]
                 assert max((filled & mask).sum() / (filled | mask).sum() for mask in masks if mask.any()) > 0.99
+
+
+def test_help_and_documents_name_every_layout() -> None:
+    page = (Path(__file__).parents[2] / "docs/formats.md").read_text()
+    told = get_type_hints(masks.build, include_extras=True)["format"].__metadata__[0].help
+    assert [name for name in LAYOUTS if name not in told or f"\n| `{name}` |" not in page] == []
 
 
 @pytest.mark.parametrize(("format", "kind", "root"), [("davis", "davis2017", ""), ("ytvis", None, "train")])

@@ -88,6 +88,7 @@ def test_everything(run: Run, tmp_path: Path, capsys: Read) -> None:
         (("--dataset", "davis2017", "--root", "nowhere"), "there is no folder nowhere"),
         (("--dataset", "davis2017", "--protocol", "ytvoss"), "unknown protocol 'ytvoss'; nearest: ytvos"),
         (("--dataset", "davis2017", "--model", "nanoo", "--baseline", None), "nearest: nano"),
+        (("--dataset", "davis2017", "--baseline", "flwo"), "unknown baseline 'flwo'; nearest: flow; there are still"),
     ],
 )
 def test_wrong_names_are_told(

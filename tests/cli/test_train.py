@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from masklet.checkpoints import Model, load_model, save_model
+from masklet.checkpoints.registry import is_known
 from masklet.cli import train
 from masklet.cli.train import RECIPE_NAMES
 from masklet.datasets.own import read_rows
@@ -36,9 +38,20 @@ def checkpoint(tmp_path: Path) -> Path:
 
 def test_the_command_knows_all_recipes() -> None:
     assert tuple(RECIPES) == RECIPE_NAMES
+    page = (Path(__file__).parents[2] / "docs/training.md").read_text()
+    assert [name for name in RECIPES if not re.search(rf"^\| `masklet train [^|]*\b{name}`", page, re.M)] == []
     for name, recipe in RECIPES.items():
-        assert recipe(name).model == name
+        assert is_known(recipe(name).model)
         assert override(recipe(name), ["stages.*.steps=3"]).stages[0].steps == 3
+
+
+def test_a_recipe_may_have_another_name_than_its_model(monkeypatch: Patch, run: Run, tmp_path: Path) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(train, "run_training", lambda recipe, network, *_: made.append(network.config.name))
+    monkeypatch.setitem(RECIPES, "sam2.1-tiny", lambda _: RECIPES["nano"]("nano"))
+    arguments = ("--data", tmp_path, "--out", tmp_path / "run", "--trunk", "random")
+    assert run("train", "sam2.1-tiny", *arguments) == 0
+    assert made == ["nano"]
 
 
 def test_finetune_writes_a_model_that_loads(

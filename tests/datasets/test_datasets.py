@@ -4,23 +4,41 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from masklet.cli.eval import vos
 from masklet.datasets.base import Clip, Dataset, PlainMasks
-from masklet.datasets.registry import open_dataset
+from masklet.datasets.registry import DATASETS, open_dataset
 from masklet.errors import ConfigError, FormatError
 from masklet.masks.rle import encode_rle
 from masklet.training.data import read_data
-from tests.evaluation.conftest import FRAMES, SIZE, index_map, make_folder, picture, save_mask, save_picture
+from tests.evaluation.conftest import FRAMES, MAKERS, SIZE, index_map, make_folder, picture, save_mask, save_picture
 
 Make = Callable[[str], Path]
 
-VIDEOS = ("davis2016", "davis2017", "ytvos", "sav", "mose", "lvos", "folder", "index", "frames")
-IMAGES = ("coco", "lvis", "folder", "index")
+PICTURES_ALONE, PICTURES_TOO = ("coco", "lvis"), ("folder", "index")
+VIDEOS = [name for name in MAKERS if name not in PICTURES_ALONE]
+IMAGES = [*PICTURES_ALONE, *PICTURES_TOO]
+MADE_ELSEWHERE = {"project", "sa1b", "volumes", "pictures"}
+"""Of these the tests of training and of volumes make files, with which this module's questions make no sense."""
+
+PAGES = Path(__file__).parents[2] / "docs"
+
+
+def test_every_data_set_is_made_here_and_named_in_the_documents() -> None:
+    assert {*DATASETS} == {*MAKERS} | MADE_ELSEWHERE
+    told = "".join((PAGES / page).read_text() for page in ("evaluation.md", "training.md"))
+    assert [name for name in DATASETS if not re.search(rf"^\|[^|]*`{name}`", told, re.MULTILINE)] == []
+
+
+def test_help_names_the_data_sets_of_videos() -> None:
+    (told,) = (line for line in (vos.__doc__ or "").splitlines() if "Data sets: " in line)
+    assert re.findall(r"\w+", told.partition(", your own")[0].partition(": ")[2]) == VIDEOS
 
 
 @pytest.mark.parametrize("name", VIDEOS)

@@ -15,12 +15,13 @@ import pytest
 from masklet.datasets.base import Clip
 from masklet.datasets.registry import open_dataset
 from masklet.errors import EvaluationError
-from masklet.evaluation.images import ImageClicks
+from masklet.evaluation import images, videos
+from masklet.evaluation.images import Everything, ImageClicks
 from masklet.evaluation.methods import BASELINES
 from masklet.evaluation.protocols import Prompting, Workspace
 from masklet.evaluation.run import Procedure, Submission
 from masklet.evaluation.scoring import score_folders
-from masklet.evaluation.videos import ClicksSaved, MultiObject, Offline, Online, SemiSupervised, worst_frame
+from masklet.evaluation.videos import ClicksSaved, MultiObject, Offline, Online, SemiSupervised, Volumes, worst_frame
 from masklet.formats.base import PlainFrame, mask_only
 from masklet.formats.davis import read_index_png
 from masklet.media.source import FrameSource
@@ -40,6 +41,21 @@ PROCEDURES = {
 }
 PERFECT = 0.97
 """JPEG moves some pixels of the small pictures across the edge."""
+
+
+ASKED_ELSEWHERE = {ImageClicks, Everything, Volumes}
+"""These ask about pictures and volumes, for which there are tests of their own."""
+
+
+def test_every_protocol_for_videos_is_tried() -> None:
+    defined = {
+        found
+        for module in (videos, images)
+        for found in vars(module).values()
+        if isinstance(found, type) and found.__module__ == module.__name__ and hasattr(found, "run")
+    }
+    defined -= {base for found in defined for base in found.__bases__}
+    assert defined == {type(procedure) for procedure in PROCEDURES.values()} | ASKED_ELSEWHERE
 
 
 @pytest.mark.parametrize("name", ["mask", "box", "clicks", "offline", "online"])

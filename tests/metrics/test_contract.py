@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+from typing import get_type_hints
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from masklet.metrics.jf import adaptive_boundary_accuracy, boundary_accuracy, region_similarity
+from masklet import metrics
+from masklet.metrics.jf import Values, adaptive_boundary_accuracy, boundary_accuracy, region_similarity
 from tests.metrics.slow import mask_pairs
 
 METRICS = {"J": region_similarity, "F": boundary_accuracy, "F-dot": adaptive_boundary_accuracy}
 
 every_metric = pytest.mark.parametrize("name", METRICS)
+
+
+def test_every_metric_of_two_masks_is_tried() -> None:
+    """Whatever takes a predicted mask, a true one and unknown pixels, and gives values."""
+    modules = [
+        importlib.import_module(f"masklet.metrics.{found.name}") for found in pkgutil.iter_modules(metrics.__path__)
+    ]
+    defined = {
+        found
+        for module in modules
+        for found in vars(module).values()
+        if inspect.isfunction(found) and get_type_hints(found).get("return") == Values
+        if [*inspect.signature(found).parameters][:3] == ["predicted", "truth", "void"]
+    }
+    assert defined == {*METRICS.values()}
+
+
+@every_metric
+def test_the_documents_define_it(name: str) -> None:
+    score = METRICS[name]
+    row = rf"^\| {re.escape(name)} \| `{score.__module__.rpartition('.')[2]}\.{score.__name__}` \|"
+    assert re.search(row, (Path(__file__).parents[2] / "docs/metrics.md").read_text(), re.MULTILINE)
 
 
 @every_metric

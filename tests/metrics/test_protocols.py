@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import astuple
+from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pytest
 
+from masklet.cli.eval import score
 from masklet.errors import EvaluationError
-from masklet.metrics.sequence import RegionAndBoundary, average, find_protocol, score_sequence
+from masklet.metrics.sequence import PROTOCOLS, RegionAndBoundary, average, find_protocol, score_sequence
 from tests.metrics.conftest import SEQUENCES
 
 
@@ -87,6 +91,14 @@ def test_nothing_that_counts_is_an_error() -> None:
         score_sequence(truth, truth)
     with pytest.raises(EvaluationError, match="nothing counts by the protocol sav"):
         score_sequence(strip([1], [0], [1]), strip([1], [0], [1]), "sav")
+
+
+def test_help_and_documents_name_every_protocol() -> None:
+    page = (Path(__file__).parents[2] / "docs/metrics.md").read_text()
+    told = get_type_hints(score, include_extras=True)["protocol"].__metadata__[0].help
+    for name in PROTOCOLS:
+        assert re.search(rf"^\|[^|]*`{name}`", page, re.MULTILINE), name
+        assert re.search(rf"\b{name}\b", told), name
 
 
 def test_an_unknown_protocol_names_the_nearest() -> None:

@@ -50,9 +50,13 @@ VIDEO_FORMATS = (
 )  # fmt: skip
 """Formats of videos, here so that help need not load them."""
 
-PolicyChoice = Annotated[str, option("What is remembered: published, or module:Class of your own.")]
+PolicyChoice = Annotated[
+    str, option("What is remembered: published, a policy of an installed package, or module:Class.")
+]
 
-GROUNDER_HELP = "What finds boxes for words: grounding-dino-tiny if not given, grounding-dino-base, owlv2, or a folder."
+GROUNDER_HELP = (
+    "What finds boxes for words: grounding-dino-tiny if not given, grounding-dino-base, owlv2, sam3, or a folder."
+)
 
 SCANS, MAPS = "Of volumes", "Of maps"
 """Where the help shows options of volumes, and of pictures that lie on the ground."""

@@ -27,8 +27,11 @@ FirstName = Annotated[
     option("How each object is prompted in the frame in which it enters.", name="--prompt"),
 ]
 BaselineName = Annotated[
-    Literal["still", "flow", "grabcut"] | None,
-    option("In place of a model: first mask kept still, carried by optical flow, or GrabCut.", name="--baseline"),
+    str | None,
+    option(
+        "In place of a model, such as still (the first mask kept), flow (carried by optical flow) or grabcut.",
+        name="--baseline",
+    ),
 ]
 
 
@@ -204,7 +207,7 @@ def vos(
 ) -> None:
     """Semi-supervised video object segmentation: J and F of objects that are prompted once and then followed.
 
-    Data sets: davis2016, davis2017, ytvos, sav, mose, lvos, and folder, your own videos with index PNGs.
+    Data sets: davis2016, davis2017, ytvos, sav, mose, lvos, folder, index, frames, your own by module:Name.
 
     Writes OUT/masks as the data set wants them handed in, OUT/sequences.csv, objects.csv, summary.json, table.md,
     plot.png and OUT/worst. Sequences that are done are not done again.

@@ -28,7 +28,7 @@ RunFolder = Annotated[Path, option("Folder of the run; the same again goes on wi
 train = typer.Typer(no_args_is_help=True, help="Train a model by a recipe, look at training data, or pack it.")
 
 RECIPE_NAMES = ("nano", "sam2.1-tiny", "sam2.1-small", "sam2.1-base-plus", "sam2.1-large")
-"""Written out, so that help needs no torch; a test compares them with the recipes."""
+"""Those of `masklet.training.recipes.RECIPES`, here so that help needs no torch."""
 
 
 @spread_options
@@ -61,7 +61,7 @@ def by_recipe(
 
     name = str(context.info_name)
     recipe = override(RECIPES[name](name), choice.settings)
-    run_training(recipe, initial_network(name, start, recipe.seed, trunk), data, licence, out, choice)
+    run_training(recipe, initial_network(recipe.model, start, recipe.seed, trunk), data, licence, out, choice)
 
 
 for _name in RECIPE_NAMES:

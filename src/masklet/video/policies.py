@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from masklet.engines.arrays import Array, where
 from masklet.engines.rules import MIN_STABILITY, STABILITY_DELTA, best_of_three, single
@@ -154,8 +154,8 @@ class PublishedPolicy:
         return published_recall(frame, list(track.prompted), known, self.options, backward=backward)
 
 
-POLICIES: dict[str, type[PublishedPolicy]] = {"published": PublishedPolicy}
-"""masklet's own policies by name."""
+POLICIES: dict[str, Any] = {"published": PublishedPolicy}
+"""masklet's own policies by name: what has `for_slots`, which gives a `MemoryPolicy`."""
 
 
 def make_policy(name: str, slots: int) -> MemoryPolicy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from masklet.checkpoints import Model, build_model
+from masklet.cli.choices import PolicyChoice
 from masklet.errors import ConfigError
 from masklet.media.source import open_video
 from masklet.video import StreamTracker, TrackingOptions, VideoTracker
@@ -27,15 +29,15 @@ def model() -> Model:
     return build_model(TOY, seed=3)
 
 
-EXAMPLES = [
-    "examples.policies.quality:QualityPolicy",
-    "examples.policies.distractor:DistractorPolicy",
-    "examples.policies.motion:MotionPolicy",
-    "examples.policies.long:LongPolicy",
-]
+EXAMPLES = {
+    path.stem: f"examples.policies.{path.stem}:{name}"
+    for path in sorted((Path(__file__).parents[3] / "examples/policies").glob("*.py"))
+    for name in re.findall(r"^class (\w+Policy)\b", path.read_text(), re.MULTILINE)
+}
+"""One in each file."""
 
 
-@pytest.fixture(params=[*POLICIES, *EXAMPLES])
+@pytest.fixture(params=[*POLICIES, *EXAMPLES.values()])
 def options(request: pytest.FixtureRequest) -> TrackingOptions:
     return TrackingOptions(policy=request.param)
 
@@ -55,6 +57,13 @@ def prompt(tracker: VideoTracker, *objects: object) -> None:
 def images() -> list[np.ndarray]:
     with open_video(CLIP) as source:
         return [frame.image for frame in source]
+
+
+def test_every_policy_is_in_the_help_or_in_the_documents() -> None:
+    page = (Path(__file__).parents[3] / "docs/policies.md").read_text()
+    assert all(f"| `{name}` |" in page for name in EXAMPLES)
+    (told,) = PolicyChoice.__metadata__  # type: ignore[attr-defined]
+    assert all(name in told.help for name in POLICIES)
 
 
 def test_the_same_twice(tracker: VideoTracker) -> None:
