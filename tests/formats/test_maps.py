@@ -75,6 +75,15 @@ def test_polygons_cover_the_masks_on_the_ground(tmp_path: Path, ending: str) -> 
         np.testing.assert_array_equal(filled.astype(bool), mask)
 
 
+def test_pixels_that_share_a_corner_are_two_polygons(tmp_path: Path) -> None:
+    """One polygon would touch itself there, which programs for maps call invalid."""
+    diagonal = np.zeros(SIZE, bool)
+    diagonal[[3, 4], [5, 6]] = True
+    mask_set([diagonal], Ground(UTM, tuple(PLACE)[:6])).save(tmp_path / "a.geojson")  # type: ignore[arg-type]
+    (feature,) = json.loads((tmp_path / "a.geojson").read_text())["features"]
+    assert [len(ring) for polygon in feature["geometry"]["coordinates"] for ring in polygon] == [5, 5]
+
+
 def test_simpler_polygons_have_fewer_corners(tmp_path: Path) -> None:
     rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
     disk = (rows - 45) ** 2 + (columns - 60) ** 2 < 30**2

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from masklet.masks.polygons import mask_polygons, ring_area
+from masklet.masks.polygons import apart_polygons, mask_polygons, ring_area
 from masklet.masks.shape import mask_box
 from tests.masks.filling import fill_polygons
 
@@ -26,6 +26,14 @@ def test_what_is_filled_is_the_mask(mask: Mask) -> None:
 def test_the_area_is_the_number_of_pixels(mask: Mask) -> None:
     parts = mask_polygons(mask)
     assert sum(ring_area(part.outer) - sum(map(ring_area, part.holes)) for part in parts) == mask.sum()
+
+
+@given(masks)
+def test_borders_of_parts_that_lie_apart_touch_themselves_nowhere(mask: Mask) -> None:
+    parts = apart_polygons(mask)
+    np.testing.assert_array_equal(fill_polygons(parts, mask.shape), mask)
+    for ring in (ring for part in parts for ring in (part.outer, *part.holes)):
+        assert len(np.unique(ring, axis=0)) == len(ring)
 
 
 @given(masks)

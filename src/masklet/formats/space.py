@@ -29,7 +29,7 @@ from masklet.formats.description import label_of, title_of
 from masklet.formats.writer import frame_files
 from masklet.geometry import LPS_TO_RAS, Geometry, Ground
 from masklet.masks.draw import color
-from masklet.masks.polygons import Polygon, mask_polygons
+from masklet.masks.polygons import Polygon, apart_polygons, mask_polygons
 from masklet.masks.rle import from_rle
 
 MAX_LABEL = 65_535
@@ -355,7 +355,7 @@ def write_polygons(path: Path, facts: Facts, driver: str) -> Iterator[Sink]:
     def write(result: FrameLike) -> None:
         for name, item in result.objects.items():
             if (patch := from_rle(rle_of(item))) is not None:
-                found = mask_polygons(patch.inside, facts.tolerance)
+                found = apart_polygons(patch.inside, facts.tolerance)
                 shapes.append(_wkb(found, ground.moved(*patch.box[:2])))
                 label = label_of(name, result.descriptions.get(name))
                 date = facts.dates[result.frame] if result.frame < len(facts.dates) else None
