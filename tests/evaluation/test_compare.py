@@ -12,7 +12,16 @@ from rich.console import Console
 
 from masklet.cli.terminal import as_table
 from masklet.errors import EvaluationError
-from masklet.evaluation.report import cautions, clip_table, compare_runs, comparison_table, full_table, plot_runs
+from masklet.evaluation.report import (
+    as_markdown,
+    cautions,
+    clip_table,
+    compare_runs,
+    comparison_table,
+    full_table,
+    plot_runs,
+    write_comparison,
+)
 from masklet.evaluation.run import ClipResult, RunResult
 
 
@@ -113,6 +122,15 @@ def test_tables_fit_eighty_columns() -> None:
         assert max(map(len, text.splitlines())) <= 80
         assert "…" not in text
         assert all(value in text for row in table[1:] for value in row[1:])
+
+
+def test_names_that_are_code_elsewhere_are_names(tmp_path: Path) -> None:
+    """Of Markdown's tables, and of matplotlib's formulas."""
+    runs = [run_of(name, {r"a|b": [0.5], r"$\no$": [0.2]}) for name in (r"$\no$", "b")]
+    write_comparison(compare_runs(runs), "title", tmp_path)
+    assert r"| $\no$ |" in (tmp_path / "compare.md").read_text()
+    assert as_markdown([["sequence", "J"], ["a|b", "1.0"]])[-1] == r"| a\|b | 1.0 |"
+    assert (tmp_path / "compare.png").stat().st_size > 1000
 
 
 def test_runs_of_one_method_are_called_by_their_folders() -> None:

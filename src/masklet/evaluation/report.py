@@ -149,7 +149,7 @@ def as_markdown(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a table; the first row is its heading, and all columns but the first are numbers."""
     heading, *rest = rows
     rule = ["---", *["--:"] * (len(heading) - 1)]
-    return ["| " + " | ".join(row) + " |" for row in (heading, rule, *rest)]
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in (heading, rule, *rest)]
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
@@ -182,7 +182,8 @@ def plot_runs(runs: Sequence[RunResult], names: Sequence[str], clips: Sequence[s
         else:
             axes.plot(np.sort(values[row]), np.linspace(0, 1, len(clips)), color=colour, linewidth=2, label=label)
     if named:
-        axes.set_yticks(range(len(clips)), [clips[place] for place in order], fontsize=8)
+        # names are no formulas, whatever dollars they hold
+        axes.set_yticks(range(len(clips)), [clips[place] for place in order], fontsize=8, parse_math=False)
         axes.grid(axis="y", linewidth=0.3)
     else:
         axes.set_ylabel("share of sequences below")
@@ -191,7 +192,8 @@ def plot_runs(runs: Sequence[RunResult], names: Sequence[str], clips: Sequence[s
         axes.set_xlim(min(0.0, axes.get_xlim()[0]), max(100.0, axes.get_xlim()[1]))
     axes.grid(axis="x", linewidth=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9)
+    for text in figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9).get_texts():
+        text.set_parse_math(False)
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
 

@@ -6,8 +6,7 @@ is x1 - x0, a mask of one pixel has a box of area 1, and any box of a mask is a 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -150,17 +149,12 @@ def same_thing(mask: NDArray[np.bool_], known: Mapping[Name, NDArray[np.bool_]])
     return max(agreed, key=lambda name: agreed[name], default=None)
 
 
-@dataclass(frozen=True)
-class Click:
-    """A point on a pixel.
+class Click(NamedTuple):
+    """A point on a pixel."""
 
-    x, y   column and row, from 0
-    label  1 includes: the pixel was missed; 0 excludes: it was taken by mistake
-    """
-
-    x: int
-    y: int
-    label: int
+    x: int  # column, from 0
+    y: int  # row, from 0
+    label: int  # 1 includes: the pixel was missed; 0 excludes: it was taken by mistake
 
 
 def central_click(predicted: NDArray[np.bool_] | None, truth: NDArray[np.bool_]) -> Click | None:
