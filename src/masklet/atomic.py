@@ -24,14 +24,13 @@ def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
     try:
-        yield temporary
-        if durable:
-            flush(temporary)
-        os.replace(temporary, path)
-        if durable and os.name == "posix":
-            flush(path.parent)  # the new name too
-    except OSError as error:
-        raise write_error(path, error) from error
+        with writing(path):
+            yield temporary
+            if durable:
+                flush(temporary)
+            os.replace(temporary, path)
+            if durable and os.name == "posix":
+                flush(path.parent)  # the new name too
     finally:
         with suppress(OSError):  # already gone after the rename; or the file system has become read-only
             temporary.unlink(missing_ok=True)
@@ -62,6 +61,15 @@ def remove_stale(folder: Path) -> None:
             left.unlink(missing_ok=True)
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What the system says inside becomes a FormatError that names what cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
 def write_error(path: Path, error: OSError) -> FormatError:
     """The FormatError for a path that the system lets nobody write."""
     reason = error.strerror or str(error)
@@ -70,10 +78,8 @@ def write_error(path: Path, error: OSError) -> FormatError:
 
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it. Raises FormatError if it cannot be made."""
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(folder, error) from error
 
 
 def keep_inputs(target: Path, *inputs: Path | None) -> None:

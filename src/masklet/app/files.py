@@ -18,7 +18,7 @@ from anyio import to_thread
 
 from masklet.app.pictures import thumbnail
 from masklet.app.web import store
-from masklet.atomic import atomic_write, flush, make_folder, write_error
+from masklet.atomic import atomic_write, flush, make_folder, writing
 from masklet.errors import FormatError, MaskletError, MediaError
 from masklet.formats.base import Format
 from masklet.formats.registry import find_format, formats, read_masks, recognise_format, under_names
@@ -117,18 +117,17 @@ class Uploads:
             raise MediaError(f"{upload.name} is being sent already; wait for that")
         self._busy.add(upload.partial)
         try:
-            with upload.partial.open("ab") as file:
-                there = file.tell()
-                if there != at:
-                    raise Behind(there)
-                async for part in content:
-                    there += len(part)
-                    if there > upload.size:
-                        raise MediaError(f"more came than the {upload.size} bytes of {upload.name}; send it again")
-                    await to_thread.run_sync(file.write, part)
-            return await to_thread.run_sync(self._finish, upload) if there == upload.size else None
-        except OSError as error:
-            raise write_error(self.folder / upload.name, error) from error
+            with writing(self.folder / upload.name):
+                with upload.partial.open("ab") as file:
+                    there = file.tell()
+                    if there != at:
+                        raise Behind(there)
+                    async for part in content:
+                        there += len(part)
+                        if there > upload.size:
+                            raise MediaError(f"more came than the {upload.size} bytes of {upload.name}; send it again")
+                        await to_thread.run_sync(file.write, part)
+                return await to_thread.run_sync(self._finish, upload) if there == upload.size else None
         except MediaError:
             upload.partial.unlink(missing_ok=True)
             raise

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image
 
-from masklet.atomic import atomic_write, make_folder, write_error, write_whole
+from masklet.atomic import atomic_write, make_folder, write_whole, writing
 from masklet.errors import FormatError
 from masklet.formats import coco
 from masklet.formats.base import MAX_INDEX, Facts, PlainFrame, index_map, rle_of
@@ -74,14 +74,15 @@ def build_dataset(
     make_folder(out.parent)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
-        make_folder(temporary)
-        made = LAYOUTS[layout](temporary, classes) if layout in LAYOUTS else FormatLayout(temporary, classes, layout)
-        built = made.write(parts, progress)
-        if out.exists():
-            out.rmdir()
-        temporary.replace(out)
-    except OSError as error:
-        raise write_error(out, error) from error
+        with writing(out):
+            make_folder(temporary)
+            made = (
+                LAYOUTS[layout](temporary, classes) if layout in LAYOUTS else FormatLayout(temporary, classes, layout)
+            )
+            built = made.write(parts, progress)
+            if out.exists():
+                out.rmdir()
+            temporary.replace(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return built
@@ -160,15 +161,13 @@ class Layout:
         source = part.pictures / given if part.pictures is not None else None
         name = given if stem is None else f"{stem}{Path(given).suffix}"
         target = self.out / folder / name
-        try:
+        with writing(target):
             if source is not None and source.exists() and stored_size(source) == frame.size:
                 shutil.copyfile(source, target)
             else:
                 with atomic_write(target) as temporary:
                     kind = Image.registered_extensions().get(target.suffix.lower(), "JPEG")
                     Image.fromarray(np.asarray(frame.image)).save(temporary, kind, quality=JPEG_QUALITY)
-        except OSError as error:
-            raise write_error(target, error) from error
         return name
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from masklet.atomic import atomic_write, make_folder, write_error
+from masklet.atomic import atomic_write, make_folder, write_error, writing
 from masklet.errors import FormatError, MaskletError
 from masklet.formats.base import Facts, FrameLike, ObjectId, Opener, RleMask, Sink, rle_of
 from masklet.formats.description import Description, label_of, numbers_of_labels
@@ -42,16 +42,12 @@ class Writer:
                 f"frame {result.frame} has the size {result.size}; "
                 f"{self.path.name} was opened for (height, width) = {self.facts.size}"
             )
-        try:
+        with writing(self.path):
             self._write(result)
-        except OSError as error:
-            raise write_error(self.path, error) from error
 
     def __enter__(self) -> "Writer":
-        try:
+        with writing(self.path):
             self._write = self._life.__enter__()
-        except OSError as error:
-            raise write_error(self.path, error) from error
         return self
 
     def __exit__(

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.atomic import make_folder, write_error
+from masklet.atomic import make_folder, writing
 from masklet.checkpoints import load_engine
 from masklet.datasets.base import Clip, ClipKind, IndexMasks, ObjectMasks
 from masklet.datasets.frame_folders import frames_in
@@ -80,15 +80,13 @@ def collect(loop: Loop, tell: Tell) -> Collected:
     for left in loop.place(number).glob(".data.*partial"):  # of a run that was killed
         shutil.rmtree(left, ignore_errors=True)
     temporary = place.with_name(".data.partial")
-    try:
+    with writing(place):
         digest = _write(clips, held_out, temporary)
         if judged and digest == judged[-1].data:
             shutil.rmtree(loop.place(number))
             return Collected(None, judged[-1].learned, judged[-1].held_out)
         shutil.rmtree(place, ignore_errors=True)
         temporary.replace(place)
-    except OSError as error:
-        raise write_error(place, error) from error
     return _counted(loop, number)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from masklet.atomic import atomic_write, write_error, write_whole
+from masklet.atomic import atomic_write, write_whole, writing
 from masklet.errors import TrainingError, needing
 from masklet.machine import peak_memory
 
@@ -44,11 +44,8 @@ class Log:
     def write(self, stage: str, step: int, figures: Mapping[str, float]) -> None:
         """A line of figures. Raises FormatError if it cannot be written."""
         shown = {key: round(value, 6) for key, value in figures.items()}
-        try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"stage": stage, "step": step, **shown}) + "\n")
-        except OSError as error:
-            raise write_error(self._path, error) from error
+        with writing(self._path), self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"stage": stage, "step": step, **shown}) + "\n")
         self.progress.update(
             self._task, figures=" ".join(f"{key} {value:.3g}" for key, value in list(shown.items())[:3])
         )
