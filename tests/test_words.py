@@ -63,6 +63,7 @@ def detectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("detectors")
     write_grounding_dino(folder / "dino")
     write_owl(folder / "owl")
+    write_owl(folder / "owlvit", "OwlViT")
     write_sam3(folder / "sam3")
     write_clip(folder / "clip")
     write_siglip(folder / "siglip")
@@ -160,7 +161,7 @@ def test_a_text_adds_what_is_new_to_a_session_and_names_what_is_known() -> None:
         assert tracker.events == before
 
 
-@pytest.mark.parametrize("name", ["dino", "owl"])
+@pytest.mark.parametrize("name", ["dino", "owl", "owlvit"])
 def test_boxes_are_those_of_transformers(detectors: Path, name: str) -> None:
     """The real classes with random weights: places by its own post-processing, of every box there is."""
     grounder = load_grounder(detectors / name)

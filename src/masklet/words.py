@@ -207,19 +207,19 @@ class TransformersGrounder(OfTransformers):
     """A model of one of `GROUNDER_KINDS`."""
 
     def find(self, image: NDArray[np.uint8], phrases: Sequence[str], least: float) -> list[FoundBox]:
-        if self.model.config.model_type.startswith("owl"):
+        kind, scale = self.model.config.model_type, (image.shape[1], image.shape[0])
+        if kind.startswith("owl"):
             inputs = self.processor(text=[list(phrases)], images=image, truncation=True, return_tensors="pt")
             outputs = self.model(**inputs.to(self.model.device))
             scores = to_numpy(outputs.logits[0].sigmoid())  # (Q, P)
-            side = max(image.shape[:2])  # pictures are padded to a square at the right and at the bottom
-            scale = (side, side)
+            if kind == "owlv2":  # pictures are padded to a square at the right and at the bottom
+                scale = (max(scale),) * 2
         else:
             text = " ".join(f"{phrase}." for phrase in phrases)
             inputs = self.processor(text=text, images=image, return_tensors="pt")
             outputs = self.model(**inputs.to(self.model.device))
             tokens = to_numpy(inputs["input_ids"][0])
             scores = self._of_phrases(to_numpy(outputs.logits[0].sigmoid()), tokens, len(phrases))
-            scale = (image.shape[1], image.shape[0])
         x, y, width, height = (to_numpy(outputs.pred_boxes[0]) * (*scale, *scale)).T
         boxes = np.stack((x - width / 2, y - height / 2, x + width / 2, y + height / 2), axis=1)
         best = scores.argmax(axis=1)

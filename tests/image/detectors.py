@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -70,21 +71,25 @@ def write_grounding_dino(folder: Path) -> None:
     GroundingDinoForObjectDetection(config).save_pretrained(folder)
 
 
-def write_owl(folder: Path) -> None:
-    from transformers import CLIPTokenizerFast, Owlv2Config, Owlv2ForObjectDetection, Owlv2Processor
-    from transformers.models.owlv2.image_processing_pil_owlv2 import Owlv2ImageProcessorPil
+def write_owl(folder: Path, kind: str = "Owlv2") -> None:
+    """OWLv2, or the first, "OwlViT"."""
+    import transformers
 
+    module = f"transformers.models.{kind.lower()}.image_processing_pil_{kind.lower()}"
+    images = getattr(importlib.import_module(module), f"{kind}ImageProcessorPil")(size={"height": 64, "width": 64})
+    config_class, model, processor = (
+        getattr(transformers, f"{kind}{part}") for part in ("Config", "ForObjectDetection", "Processor")
+    )
     torch.manual_seed(0)
-    config = Owlv2Config(
+    config = config_class(
         text_config={"vocab_size": len(letters()), "max_position_embeddings": 16, "bos_token_id": 0,
                      "eos_token_id": 1, "pad_token_id": 2, **SMALL},
         vision_config={"image_size": 64, "patch_size": 16, **SMALL},
         projection_dim=16,
     )  # fmt: skip
-    tokenizer = CLIPTokenizerFast(vocab=letters(), merges=[], model_max_length=16)
-    images = Owlv2ImageProcessorPil(size={"height": 64, "width": 64})
-    Owlv2Processor(images, tokenizer).save_pretrained(folder)
-    Owlv2ForObjectDetection(config).save_pretrained(folder)
+    tokenizer = transformers.CLIPTokenizerFast(vocab=letters(), merges=[], model_max_length=16)
+    processor(images, tokenizer).save_pretrained(folder)
+    model(config).save_pretrained(folder)
 
 
 def write_clip(folder: Path) -> None:
