@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -130,6 +132,16 @@ def test_many_idle_pages(library: Library, name: str) -> None:
             while 0 not in other.masks:
                 other.hear()
         for program in (first, *others):
+            program.close()
+
+
+def test_pages_of_many_videos_that_come_at_once(tmp_path: Path) -> None:
+    paths = [write_scene(tmp_path / f"clip-{number}.mp4", 3) for number in range(7)]
+    library = Library(paths, tmp_path / "project", FakeEngine())
+    with serving(library) as address, ThreadPoolExecutor(7) as pool:
+        programs = list(pool.map(partial(Program, address), library.items))
+        for program in programs:
+            program.ask("prompt", frame=0, object="red", points=[(22, 32)], labels=[1])
             program.close()
 
 

@@ -1,8 +1,9 @@
 """The videos and pictures that were opened, and where the work on them is kept."""
 
 import json
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
@@ -50,6 +51,7 @@ class Library:
             self.items |= {item.id: item for item in map(item_of, sent)}
         self._lock = Lock()
         self._sessions: dict[str, AnnotationSession] = {}
+        self._visits: Counter[str] = Counter()  # pages that look at an item, or are about to
         self._pictures: dict[tuple[str, bool], Pictures] = {}
 
     def item(self, name: str) -> Item:
@@ -90,6 +92,15 @@ class Library:
             raise
         return session
 
+    @contextmanager
+    def visited(self, name: str) -> Iterator[None]:
+        """While this lasts a page looks at an item, or waits for it to be opened: it is not closed for others."""
+        self._visits[name] += 1
+        try:
+            yield
+        finally:
+            self._visits[name] -= 1
+
     def pictures(self, name: str, *, small: bool = False) -> Pictures:
         """The frames of an item as JPEG. `small` ones have a decoder of their own: a filmstrip jumps, and disturbs
         nobody who steps from frame to frame. Raises MaskletError if the item cannot be read."""
@@ -128,7 +139,7 @@ class Library:
 
     def _make_room(self) -> None:
         """Close videos that nobody looks at, those that were wanted last stay."""
-        unseen = [name for name, session in self._sessions.items() if not session.pages]
+        unseen = [name for name in self._sessions if not self._visits[name]]
         for name in unseen[: max(0, len(self._sessions) - MAX_OPEN + 1)]:
             self._sessions.pop(name).close()
             for small in (False, True):

@@ -67,7 +67,9 @@ def application(library: Library, token: str | None = None) -> Starlette:
         return as_json({"file": await files.receive(folder, request.path_params["name"], request.stream())})
 
     async def session(socket: WebSocket) -> None:
-        await converse(socket, partial(library.session, socket.path_params["id"]))
+        name = socket.path_params["id"]
+        with library.visited(name):
+            await converse(socket, partial(library.session, name))
 
     routes = [
         Route("/", page),
