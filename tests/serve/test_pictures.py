@@ -144,6 +144,9 @@ BAD: list[tuple[dict[str, Any], int, str]] = [
     ({"image": picture(), "prompts": ["red"]}, 422, "prompt"),
     ({"image": picture(), "prompts": [{"points": [[10**400, 1]]}]}, 422, "which is not an array of numbers"),
     ({"image": base64.b64encode(EPS).decode(), "prompts": [{"box": RED}]}, 400, "the picture cannot be read; give one"),
+    ({"image": picture(), "prompts": [{"box": RED}], "multimask": "false"}, 422, "multimask is 'false'; give true or"),
+    ({"image": picture(), "prompts": [], "everything": 1}, 422, "everything is 1; give true or false"),
+    ({"image": picture(), "prompts": [{"box": RED}], "shapes": "png"}, 422, "has shapes, which nothing knows"),
     ({"image": picture(), "prompts": [{"box": RED}], "shape": []}, 422, "shape is []"),
     ({"image": picture(), "prompts": [{"box": RED}], "shape": "svg"}, 422, "shape is 'svg'; give rle, png, polygons"),
 ]
@@ -153,6 +156,17 @@ BAD: list[tuple[dict[str, Any], int, str]] = [
 def test_what_makes_no_sense(client: httpx2.Client, said: dict[str, Any], status: int, sentence: str) -> None:
     answer = client.post("/v1/pictures", json=said)
     assert (answer.status_code, sentence in answer.json()["error"]) == (status, True), answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/v1/nothing", 404), ("PUT", "/v1/videos", 405), ("GET", "/v1/pictures", 405)],
+)
+def test_requests_that_there_are_not(client: httpx2.Client, method: str, path: str, status: int) -> None:
+    answer = client.request(method, path)
+    assert answer.status_code == status
+    assert answer.json()["error"] == f"there is no {method} {path}; GET /openapi.json describes all requests"
+    assert ("allow" in answer.headers) == (status == 405)
 
 
 def test_bodies_that_are_none(begin: Begin) -> None:

@@ -274,6 +274,9 @@ BAD: list[tuple[dict[str, Any], int, str]] = [
     ({"upload": "UP", "prompts": [{"mask": "/etc/passwd"}]}, 422, "a mask as prompt cannot be sent here"),
     ({"upload": "UP", "prompts": PROMPTS, "formats": ["gif"]}, 422, "unknown format 'gif'"),
     ({"upload": "UP", "prompts": PROMPTS, "formats": ["os:system"]}, 422, "formats is a list of names"),
+    ({"upload": "UP", "prompts": PROMPTS, "formats": ["voc"]}, 422, "voc is no file or folder of one video"),
+    ({"upload": "UP", "prompts": PROMPTS, "overlay": "false"}, 422, "overlay is 'false'; give true or false"),
+    ({"upload": "UP", "prompts": PROMPTS, "everything": "false"}, 422, "everything is 'false'; give true or false"),
     ({"upload": "UP", "prompts": PROMPTS, "direction": "up"}, 422, "direction is 'up'"),
     ({"upload": "UP", "prompts": PROMPTS, "policy": "os:system"}, 422, "the request has policy, which nothing knows"),
 ]

@@ -402,7 +402,9 @@ def planned(found: dict[Path | str, Path], out: Path, format: str | None, usual:
 
     entry = find_format(format or usual)
     if entry.picture is None:
-        raise typer.BadParameter(f"the format {format} is for videos; give one of {', '.join(PICTURE_FORMATS)}")
+        raise typer.BadParameter(
+            f"the format {format} is not for single pictures; give one of {', '.join(PICTURE_FORMATS)}"
+        )
     suffix, endings = out.suffix.lower(), sorted({known.picture for known in formats().values() if known.picture})
     if out.is_dir() or not FILE_ENDING.fullmatch(suffix):
         jobs = {picture: out / place.with_name(place.name + entry.picture) for picture, place in found.items()}

@@ -120,7 +120,7 @@ class Job:
         for name in self.formats:
             entry = find_format(name)
             clip = f"{self.video.stem}-" if entry.finishes else ""  # they go on to other programs, side by side
-            found.append((name, self.out / "formats" / f"{clip}{entry.name}{entry.video}"))
+            found.append((name, self.out / "formats" / f"{clip}{entry.name}{entry.video or ''}"))
         return [*found, ("overlay", self.overlay)] if self.overlay else found
 
 

@@ -95,13 +95,15 @@ class PictureDesk:
 
 def question_of(said: Mapping[str, Any], read_url: Callable[[str], bytes]) -> Question:
     """What a request asks. Raises MediaError or PromptError for what makes no sense."""
+    if unknown := set(said) - {"image", "url", "prompts", "everything", "shape", "multimask"}:
+        raise PromptError(f"the request has {', '.join(sorted(unknown))[:80]}, which nothing knows; see /openapi.json")
     shape = said.get("shape", "rle")
     if shape not in list(SHAPES):
         raise PromptError(f"shape is {shape!r:.40}; give {', '.join(SHAPES)}")
     if ("image" in said) == ("url" in said):
         raise MediaError("give the picture as image, in base64, or as url; one of them")
     image = picture_of(bytes_of(said["image"]) if "image" in said else read_url(str(said["url"])))
-    records, everything = said.get("prompts", []), bool(said.get("everything", False))
+    records, everything = said.get("prompts", []), truth_of(said, "everything")
     if not isinstance(records, list) or len(records) > MAX_PROMPTS or everything == bool(records):
         raise PromptError(f"give prompts, a list of at most {MAX_PROMPTS}, or everything; one of them")
     prompts, names = [], []
@@ -111,8 +113,16 @@ def question_of(said: Mapping[str, Any], read_url: Callable[[str], bytes]) -> Qu
         given = {key: record.get(key) for key in ("points", "labels", "box")}
         prompts.append(make_prompt((image.shape[0], image.shape[1]), **given))
         names.append(check_name(record.get("object", number)))
-    multimask = said.get("multimask")
-    return Question(image, prompts, None if multimask is None else bool(multimask), names, shape)
+    multimask = None if said.get("multimask") is None else truth_of(said, "multimask")
+    return Question(image, prompts, multimask, names, shape)
+
+
+def truth_of(said: Mapping[str, Any], name: str) -> bool:
+    """A truth of a request, false if not given. Raises PromptError for anything else: `"false"` would count as true."""
+    value = said.get(name, False)
+    if not isinstance(value, bool):
+        raise PromptError(f"{name} is {value!r:.40}; give true or false")
+    return value
 
 
 def bytes_of(text: object) -> bytes:

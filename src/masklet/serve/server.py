@@ -12,6 +12,7 @@ from typing import Any
 
 from anyio import to_thread
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
@@ -83,15 +84,18 @@ SCHEMAS: dict[str, Any] = {
         labels=several({"enum": [0, 1]}, description="1 include, 0 exclude."),
         box={**NUMBERS_SCHEMA, "minItems": 4, "maxItems": 4, "description": "x0, y0, x1, y1"},
     ),
-    "PictureQuestion": record(
-        "A picture as image or url, and prompts or everything.",
-        image={**TEXT_SCHEMA, "contentEncoding": "base64"},
-        url={**TEXT_SCHEMA, "format": "uri", "description": "One that the server allows."},
-        prompts=several(schema("Prompt"), maxItems=MAX_PROMPTS),
-        everything={"type": "boolean"},
-        multimask={"type": ["boolean", "null"], "description": "Three candidates of each object, or one."},
-        shape={"enum": list(SHAPES), "default": "rle"},
-    ),
+    "PictureQuestion": {
+        **record(
+            "A picture as image or url, and prompts or everything.",
+            image={**TEXT_SCHEMA, "contentEncoding": "base64"},
+            url={**TEXT_SCHEMA, "format": "uri", "description": "One that the server allows."},
+            prompts=several(schema("Prompt"), maxItems=MAX_PROMPTS),
+            everything={"type": "boolean"},
+            multimask={"type": ["boolean", "null"], "description": "Three candidates of each object, or one."},
+            shape={"enum": list(SHAPES), "default": "rle"},
+        ),
+        "additionalProperties": False,
+    },
     "Rle": record("COCO's compressed run lengths.", size=several({"type": "integer"}), counts=TEXT_SCHEMA),
     "Mask": record(
         None,
@@ -336,7 +340,10 @@ def application(service: Service) -> Starlette:
     return Starlette(
         routes=[*routes, WebSocketRoute("/v1/stream", service.stream)],
         middleware=guards(refusal, 401, here=not tokens),
-        exception_handlers={MaskletError: error_response, ClientDisconnect: error_response},
+        exception_handlers={
+            **dict.fromkeys((MaskletError, ClientDisconnect), error_response),
+            HTTPException: no_such_request,
+        },
     )
 
 
@@ -344,6 +351,15 @@ async def error_response(request: Request, error: Exception) -> Response:
     """The answer to a request that cannot be done."""
     status = next((code for kind, code in ERROR_STATUS.items() if isinstance(error, kind)), 400)
     return as_json({"error": str(error)}, status)
+
+
+async def no_such_request(request: Request, error: Exception) -> Response:
+    """The answer to a request that there is not: another path, or another method."""
+    assert isinstance(error, HTTPException)
+    sentence = f"there is no {request.method} {request.url.path[:80]}; GET /openapi.json describes all requests"
+    answer = as_json({"error": sentence}, error.status_code)
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 async def follow(socket: WebSocket, engine: Engine) -> None:

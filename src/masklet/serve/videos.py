@@ -22,7 +22,7 @@ from masklet.jobs.places import local_copy
 from masklet.jobs.prompts import prompts_from
 from masklet.jobs.record import leased
 from masklet.jobs.track import Job, begin, run
-from masklet.serve.pictures import TooMany
+from masklet.serve.pictures import TooMany, truth_of
 from masklet.video import FrameResult
 
 JobState = Literal["waiting", "running", "done", "failed", "cancelled"]
@@ -237,7 +237,7 @@ class VideoDesk:
             raise MediaError("give the video as upload, the id of one, or as url; one of them")
         prompts, formats = said.get("prompts", []), said.get("formats", ["coco"])
         direction = said.get("direction", "forward")
-        everything = bool(said.get("everything", False))
+        everything = truth_of(said, "everything")
         if not isinstance(prompts, list) or everything == bool(prompts):
             raise PromptError("give prompts, a list, or everything; one of them")
         if any(prompt.mask is not None for prompt in prompts_from(prompts, "prompts", Path())):
@@ -247,13 +247,14 @@ class VideoDesk:
         if not isinstance(formats, list) or not all(isinstance(name, str) and ":" not in name for name in formats):
             raise FormatError("formats is a list of names, such as coco")
         for name in formats:
-            find_format(name)
+            if find_format(name).video is None:
+                raise FormatError(f"the format {name} is no file or folder of one video; give another")
         checked = {
             "prompts": prompts,
             "everything": everything,
             "direction": direction,
             "formats": formats,
-            "overlay": bool(said.get("overlay", False)),
+            "overlay": truth_of(said, "overlay"),
         }
         if "upload" in said:
             return {"upload": self._upload(str(said["upload"])).name, **checked}
