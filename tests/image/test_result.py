@@ -166,6 +166,14 @@ def test_coco_has_every_mask(masks: Masks) -> None:
     assert drawn(rectangle(0, 0, 0, 0)).to_coco()["annotations"] == []
 
 
+def test_masks_are_taken_one_by_one(masks: Masks) -> None:
+    """Several at once would be read as the channels of one."""
+    assert np.array_equal(masks[-1], masks[3])
+    for several in (slice(2), np.array([0, 1])):
+        with pytest.raises(TypeError):
+            masks[several]  # type: ignore[index]
+
+
 def test_a_mask_without_a_name_is_an_object_in_coco(masks: Masks, tmp_path: Path) -> None:
     named = replace(masks, labels=("cat", "cat", "cat", ""))
     named.save(tmp_path / "a.json")

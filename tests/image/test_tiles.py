@@ -116,6 +116,7 @@ def test_numbers_of_very_many_masks() -> None:
     dot, count = found_in(np.ones((1, 1), bool), (0, 0, 1, 1), 1.0), 65_537
     patches = tuple(replace(dot.patches[0], box=(n % 300, n // 300, n % 300 + 1, n // 300 + 1)) for n in range(count))
     many = replace(dot.rows(np.zeros(count, np.intp)), patches=patches, picture_size=(300, 300))
+    assert many._repr_png_() is None, "a notebook shows a picture only where there is one"
     numbers = many.index_map()
     assert numbers.dtype == np.uint32
     assert numbers.ravel()[:count].tolist() == list(range(1, count + 1))

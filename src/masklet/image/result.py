@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from io import BytesIO
 from itertools import chain
+from operator import index
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -262,9 +263,12 @@ class PictureMasks(ABC):
         """Mask `i` with its scores, as writers take it."""
         return RleMask(self.rle(i), float(self.iou[i]), float(self.presence[i]))
 
-    def _repr_png_(self) -> bytes:
-        """The overlay for a notebook, at a size that fits."""
-        shown, png = self.overlay(), BytesIO()
+    def _repr_png_(self) -> bytes | None:
+        """The overlay for a notebook, at a size that fits; None if the picture is too large for memory."""
+        try:
+            shown, png = self.overlay(), BytesIO()
+        except PromptError:
+            return None
         shown.thumbnail((NOTEBOOK_SIDE, NOTEBOOK_SIDE))
         shown.save(png, format="PNG")
         return png.getvalue()
@@ -366,7 +370,7 @@ class Masks(PictureMasks):
     def full_logits(self, i: int = 0) -> NDArray[np.float32]:
         """(H, W) float32: the logits of mask `i`, stretched to the picture, bilinear; where a crop was looked at again,
         those of the crop."""
-        logits = resize_logits(self.logits[i], self.size)
+        logits = resize_logits(self.logits[index(i)], self.size)
         if self.details and (detail := self.details[i]):
             x0, y0, x1, y1 = detail.box
             logits[slices_within(detail.box, self._whole)] = resize_logits(detail.logits, (y1 - y0, x1 - x0))
@@ -425,7 +429,7 @@ class MaskSet(PictureMasks):
         return self.image
 
     def __getitem__(self, i: int) -> NDArray[np.bool_]:
-        return paste(self.patches[i], self._whole)
+        return paste(self.patches[index(i)], self._whole)
 
     def rle(self, i: int = 0) -> Rle:
         return padded(self.patches[i], self._whole)
