@@ -153,6 +153,17 @@ def test_a_builder_has_the_name_of_its_module() -> None:
     assert SamPredictor is sys.modules["segment_anything.predictor"].SamPredictor
 
 
+def test_all_files_of_the_reference_can_be_imported() -> None:
+    """Those of both packages in one process, by `import ... as` too, which asks the package for them."""
+    helpers = ["utils.amg", "utils.misc", "utils.transforms", "modeling.sam2_base", "modeling.sam2_utils"]
+    files = [f"{package}.{part}" for package in ("sam2", "masklet.compat.sam2") for part in helpers]
+    files += [f"segment_anything.{part}" for part in ("utils.amg", "utils.transforms", "predictor", "build_sam")]
+    imports = [f"import {name}; import {name} as module{n}" for n, name in enumerate(files)]
+    program = "\n".join(["import masklet.compat; masklet.compat.install()", *imports])
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.usefixtures("installed")
 def test_a_module_that_is_not_there_says_so() -> None:
     with pytest.raises(ModuleNotFoundError, match=r"no sam2\.benchmark in masklet's drop-in .* has the scripts in"):

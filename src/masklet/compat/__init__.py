@@ -70,9 +70,9 @@ class _Aliases(MetaPathFinder, Loader):
         return ModuleSpec(fullname, self, loader_state=found, is_package=True)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        module = importlib.import_module(spec.loader_state.name)
+        module, package = importlib.import_module(spec.loader_state.name), spec.name.partition(".")[0]
         for alias, real in ELSEWHERE.items():  # before modules get into the place of functions of their names
-            if real == module.__name__:
+            if real == module.__name__ and alias.startswith(f"{package}."):
                 sys.modules.setdefault(alias, module)
                 vars(module).setdefault(alias.rpartition(".")[2], module)
         return module
