@@ -151,6 +151,7 @@ def test_any_device_is_chosen_when_none_is_given(toy_config, tmp_path: Path):
 def test_wrong_paths(tmp_path: Path):
     refused(tmp_path / "a.pt", r"\S+/a\.pt does not exist")
     refused("sam2.1-tinny.pt", r"sam2\.1-tinny\.pt does not exist")
+    refused("~nobody_of_this_name/a.pt", r"~nobody_of_this_name/a\.pt does not exist")
     refused(tmp_path, r"\S+ is a folder without model\.safetensors or model\.json; give a file, .*")
     refused("sam2.1-tinny", r"unknown model 'sam2\.1-tinny'; nearest: sam2\.1-tiny \(see masklet models\)")
     (tmp_path / "a.onnx").write_bytes(b"1")

@@ -11,11 +11,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from masklet.checkpoints import build_model
 from masklet.compat.border import SettingRefused
 from masklet.compat.ultralytics import SAM, Results
 from masklet.engines.fake import FakeEngine
-from masklet.errors import CheckpointError, PromptError
+from masklet.errors import CheckpointError, EngineError, PromptError
 from masklet.image import EverythingOptions
+from tests.conftest import SMALL
 
 SIZE = (64, 96)
 RED, GREEN = (8, 10, 34, 40), (50, 20, 90, 60)
@@ -103,6 +105,12 @@ def test_what_is_not_understood(model: SAM, picture: NDArray[np.uint8]) -> None:
         model(picture, points=[1, 2, 3])
     with pytest.raises(CheckpointError, match=r"sam2.1_q.pt"):
         SAM("sam2.1_q.pt")
+
+
+@pytest.mark.parametrize("device", [99, "99"])
+def test_a_number_is_a_device_of_cuda(picture: NDArray[np.uint8], device: int | str) -> None:
+    with pytest.raises(EngineError, match="device 'cuda:99' is not here"):
+        SAM(build_model(SMALL, seed=0))(picture, points=[20, 25], device=device)
 
 
 def test_their_names_are_models_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,6 +113,12 @@ def test_folding_leaves_what_is_saved_as_it_was(learned: Model, tmp_path: Path) 
         assert all(torch.equal(state[name], tensor) for name, tensor in before.items())
 
 
+def test_a_move_to_where_it_is_folds_nothing_again(learned: Model) -> None:
+    functions = learned._functions
+    learned.move("cpu")
+    assert learned._functions is functions
+
+
 def test_half_precision_is_folded_in_single(learned: Model) -> None:
     network = folded(learned.network.to(torch.bfloat16))
     exact = folded(copy.deepcopy(learned.network).float())

@@ -27,8 +27,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 def models_folder() -> Path:
     """Where files put by hand are looked for: `$MASKLET_HOME/models`, or `~/.cache/masklet/models`."""
-    home = os.environ.get("MASKLET_HOME")
-    return (Path(home).expanduser() if home else Path.home() / ".cache" / "masklet") / "models"
+    return Path(os.path.expanduser(os.environ.get("MASKLET_HOME") or "~/.cache/masklet")) / "models"
 
 
 def local_file(repo: str, file: str, hub_file: str | None = None) -> Path | None:
@@ -68,7 +67,7 @@ def _hub_cache() -> Path:
 
 
 def _expanded(folder: str) -> Path:
-    return Path(os.path.expandvars(folder)).expanduser()
+    return Path(os.path.expanduser(os.path.expandvars(folder)))
 
 
 def _download(repo: str, file: str) -> Path:

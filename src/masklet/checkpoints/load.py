@@ -114,7 +114,7 @@ def _locate(name_or_path: str | os.PathLike[str]) -> tuple[Path, str | None]:
     if registry.is_known(name_or_path):
         info = registry.find(name_or_path)
         return registry.fetch(info), info.name
-    path = Path(name_or_path).expanduser()
+    path = Path(os.path.expanduser(name_or_path))
     looks_like_path = len(path.parts) > 1 or path.suffix in (*TORCH_SUFFIXES, ".safetensors") or os.path.exists(path)
     if not looks_like_path:
         registry.find(name_or_path)  # raises, with the nearest name

@@ -187,7 +187,7 @@ def exported_folder(name_or_path: str | os.PathLike[str]) -> tuple[Path, str] | 
         return None
     plain, _, mark = str(name_or_path).rpartition(":")
     for place, behind in ((os.fspath(name_or_path), ""), (plain, mark)):
-        folder = Path(place).expanduser()
+        folder = Path(os.path.expanduser(place))
         if place and os.path.isfile(folder / DESCRIPTION_FILE):
             return folder, behind
     return None

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masklet.checkpoints import Model
+from masklet.checkpoints.load import choose_device
 from masklet.compat.border import SettingRefused
 from masklet.compat.sam2.settings import CONFIGS
 from masklet.engines.arrays import beside, to_numpy
@@ -206,7 +207,7 @@ class SAM:
         labels: Any = None,
         bboxes: Any = None,
         conf: float = 0.25,
-        device: str | torch.device | None = None,
+        device: str | int | torch.device | None = None,
         **settings: Any,
     ) -> list[Results]:
         """Masks of what is pointed at, or of everything.
@@ -217,7 +218,7 @@ class SAM:
             labels: In their shape: 1 include, 0 exclude; 1 if not given.
             bboxes: (4,) or (N, 4): x0, y0, x1, y1.
             conf: Masks of a lower predicted IoU are left out.
-            device: Where to run from now on.
+            device: Where to run from now on; a number is one of CUDA's.
             settings: `IGNORED`.
 
         Returns:
@@ -227,13 +228,14 @@ class SAM:
             SettingRefused: Another setting (a ValueError).
             PromptError: Prompts that make no sense (a ValueError).
             MediaError: A picture cannot be read.
+            EngineError: There is no such device.
         """
         if others := settings.keys() - IGNORED:
             raise SettingRefused(
                 f"{min(others)} is not understood; understood are points, labels, bboxes, conf, device"
             )
         if device is not None and isinstance(self._predictor.engine, Model):
-            self._predictor.engine.move(device)
+            self._predictor.engine.move(choose_device(f"cuda:{device}" if str(device).isdecimal() else str(device)))
         given: Any = source
         sources = list(given) if is_batch(source) else [given]
         return [self._of(image, number, points, labels, bboxes, conf) for number, image in enumerate(sources)]

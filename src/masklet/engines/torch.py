@@ -87,8 +87,10 @@ class Model:
 
     def move(self, device: str | torch.device) -> None:
         """Bring the network to another device, in place."""
+        before = self.device
         self.network.to(device)
-        vars(self).pop("_functions", None)  # they run a copy that is where the network was
+        if self.device != before:
+            vars(self).pop("_functions", None)  # they run a copy that is where the network was
 
     @cached_property
     def _functions(self) -> dict[str, Callable[..., Any]]:
