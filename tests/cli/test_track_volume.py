@@ -33,6 +33,15 @@ def test_a_scan_becomes_a_label_map_and_goes_on(run: Run, tmp_path: Path, weight
     assert "was made with --axis 2" in capsys.readouterr().err
 
 
+def test_the_first_part_and_the_first_axis_can_be_chosen(run: Run, tmp_path: Path, weights: Path) -> None:
+    """0 is a choice, not none."""
+    both, shape = np.stack([scan(), scan()], axis=3), scan().shape
+    nibabel.save(nibabel.Nifti1Image(both, AFFINE), tmp_path / "scan.nii.gz")
+    command = ["track", tmp_path / "scan.nii.gz", "--model", weights, "--no-overlay", "--out", tmp_path / "out"]
+    assert run(*command, "--part", "0", "--axis", "0", "--box", "20:liver:4,3,20,12", "--stop", "22") == 0
+    assert read_project(tmp_path / "out/session.masklet").size == (shape[2], shape[1])
+
+
 def test_ends_are_left_out_and_millilitres_are_said(run: Run, tmp_path: Path, weights: Path, capsys: Read) -> None:
     nibabel.save(nibabel.Nifti1Image(scan(), AFFINE), tmp_path / "scan.nii.gz")
     Image.fromarray(inside()[..., 8].T).save(tmp_path / "mask.png")

@@ -124,7 +124,7 @@ class ReadingChoice:
     @property
     def given(self) -> dict[str, Any]:
         """What was given, as `VolumeSlices` and `MapSeries` of `masklet.media` take it."""
-        found = {name: value for name, value in vars(self).items() if value not in (None, False)}
+        found = {name: value for name, value in vars(self).items() if value is not None and value is not False}
         if self.window is not None and "," in self.window:
             found["window"] = pair(self.window, "--window", "LEVEL,WIDTH")
         if self.levels is not None:
