@@ -22,11 +22,8 @@ from masklet.prompts import Prompt, merge_prompts
 CLICK_COUNTS = (1, 3, 5, 10, 20)
 """Numbers of clicks after which the IoU is reported."""
 
-TARGET_IOUS = (85, 90)
+TARGET_IOUS, MIN_CLICKS = (85, 90), 10
 """IoUs, in percent, to which clicks are counted, if there are so many that it says something."""
-
-MIN_PICTURES = 10
-"""So many."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class ImageClicks:
     def measures(self) -> tuple[str, ...]:
         """The IoU after the last answer comes first."""
         shown = [k for k in CLICK_COUNTS if k < self.clicks]
-        targets = [f"NoC@{target}" for target in TARGET_IOUS if self.clicks >= MIN_PICTURES]
+        targets = [f"NoC@{target}" for target in TARGET_IOUS if self.clicks >= MIN_CLICKS]
         return (f"IoU@{self.clicks}", *(f"IoU@{k}" for k in reversed(shown)), *targets)
 
     def run(self, clip: Clip, method: Method, submission: Submission) -> ClipResult:

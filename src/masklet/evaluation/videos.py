@@ -131,22 +131,13 @@ def _index_map(truth: ObjectMasks, indices: Mapping[ObjectId, int]) -> NDArray[n
     return numbers
 
 
-INTERACTIVE_ROUNDS = 8
-"""Frames that are annotated, the first one included (SAM 2 paper)."""
-
-CLICKS_PER_OBJECT = 3
-"""Clicks on each object of such a frame (SAM 2 paper)."""
-
-TARGET_IOU = 0.75
-"""Online: a frame in which an object's IoU is below this is corrected (SAM 2 paper, appendix)."""
-
-
 @dataclass(frozen=True)
 class Interactive:
-    """Rounds of annotation, each of which ends with masks of the whole video."""
+    """Rounds of annotation, each of which ends with masks of the whole video. The defaults are those of the SAM 2
+    paper, and the IoU of `Online` that of its appendix."""
 
-    rounds: int = INTERACTIVE_ROUNDS  # annotated frames, the first one included
-    clicks: int = CLICKS_PER_OBJECT  # on each object of such a frame
+    rounds: int = 8  # annotated frames, the first one included
+    clicks: int = 3  # on each object of such a frame
     annotator: Annotator = field(default_factory=Annotator)  # who clicks
     rules: str = "all"  # by whose rules frames and objects count
     name: str = ""
@@ -209,7 +200,7 @@ class Online(Interactive):
     J&F after k rounds is that of a pass that is allowed k rounds: the passes share all that comes before the pause.
     """
 
-    good: float = TARGET_IOU  # IoU that needs no correction
+    good: float = 0.75  # IoU that needs no correction
     name: str = "interactive-online"
 
     def annotate(self, work: Workspace, first: int) -> Iterator[None]:

@@ -35,12 +35,6 @@ from masklet.training.recipes import Precision, Recipe, finetune, finetune_small
 CHECKPOINT_STEPS = 25
 """Steps between checkpoints."""
 
-FROZEN_PARTS = ("image_encoder",)
-"""The part that learns nothing, if the settings do not say otherwise: few annotations teach the heads best."""
-
-CLIP_SHARE = 0.2
-"""Share of steps that learn from clips where there are pictures alone, and clips are made up from them."""
-
 
 def learn(loop: Loop, device: str | None = None) -> int:
     """Train the version that was collected, from the model in use on; one that was cut off goes on. Its number.
@@ -56,16 +50,17 @@ def learn(loop: Loop, device: str | None = None) -> int:
 
 
 def recipe_of(config: ModelConfig, data: list[Collection], asked: Asked, device: torch.device) -> Recipe:
-    """The recipe of `masklet finetune`, or, for a model of our own, its small sister; with what was set."""
-    size, name = config.image_size, config.name.partition(":")[0]
+    """The recipe of `masklet finetune`, or, for a model of our own, its small sister; with what was set. If that does
+    not say otherwise the image encoder learns nothing: few annotations teach the heads best."""
+    size, name, still = config.image_size, config.name.partition(":")[0], ("image_encoder",)
     if config.head != "refining":
         precision: Precision = "float32" if device.type == "cpu" else "bfloat16"
-        recipe = finetune(name, steps=asked.steps, image_size=size, freeze=FROZEN_PARTS, precision=precision)
+        recipe = finetune(name, steps=asked.steps, image_size=size, freeze=still, precision=precision)
         return override(recipe, asked.settings)
-    recipe = finetune_small(name, steps=asked.steps, image_size=size, freeze=FROZEN_PARTS)
+    recipe = finetune_small(name, steps=asked.steps, image_size=size, freeze=still)
     if all(len(clip.annotations) == 1 for part in data for clip in part.clips):
         (stage,) = recipe.stages
-        feed = replace(stage.feed, pictures=4, clip_share=CLIP_SHARE)
+        feed = replace(stage.feed, pictures=4, clip_share=0.2)  # clips are made up from the pictures
         recipe = replace(recipe, stages=(replace(stage, feed=feed),))
     return override(recipe, asked.settings)
 

@@ -265,24 +265,19 @@ class FeedOptions:
     scene: MadeUpOptions = field(default_factory=MadeUpOptions)  # how clips are made up
 
 
+@dataclass(eq=False)
 class Feed(Dataset[Batch]):
     """Batches by the number of their step, of squares of `size` pixels; the seed makes everything repeatable. Process
     `rank` of `world` makes its part of each batch. With `flow_cells`, clips come with the optical flow between their
     frames, on so many cells a side."""
 
-    def __init__(
-        self,
-        mixture: Mixture,
-        options: FeedOptions,
-        size: int,
-        seed: int,
-        *,
-        rank: int = 0,
-        world: int = 1,
-        flow_cells: int | None = None,
-    ) -> None:
-        self.mixture, self.options, self.size, self.seed = mixture, options, size, seed
-        self.rank, self.world, self.flow_cells = rank, world, flow_cells
+    mixture: Mixture
+    options: FeedOptions
+    size: int
+    seed: int
+    rank: int = 0
+    world: int = 1
+    flow_cells: int | None = None
 
     def is_clips(self, step: int) -> bool:
         """Whether a step learns from clips; the same in all processes."""
