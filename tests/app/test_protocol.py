@@ -21,7 +21,7 @@ from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
 import masklet
-from masklet.app import web
+from masklet.app import shared, web
 from masklet.app.library import Library
 from masklet.app.session import EDIT_ACTIONS
 from masklet.engines.fake import FakeEngine
@@ -263,6 +263,15 @@ def test_a_page_that_is_silent_edits_no_more(library: Library, monkeypatch: pyte
             other.say("take")
             other.ask("prompt", frame=0, object="red", points=[(22, 32)], labels=[1])
             other.close()
+
+
+def test_a_slow_page_is_answered(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared, "MAX_WAITING", 0)
+    with serving(library) as address:
+        program = Program(address, next(iter(library.items)))
+        for kind in ("preview", "candidates"):
+            assert program.ask(kind, frame=0, object="red", points=[(22, 32)], labels=[1])["type"] == kind
+        program.close()
 
 
 def prompt(**changed: Any) -> dict[str, Any]:

@@ -247,7 +247,7 @@ class Channel:
         def finish(done: Future[Any]) -> None:
             error = done.exception()
             if error is None:
-                self.tell(done.result())
+                self.tell(done.result(), asked=said is not None)
             elif isinstance(error, MaskletError):
                 self._refuse(said or {}, str(error))
             else:
@@ -258,14 +258,14 @@ class Channel:
     def _refuse(self, said: Said, sentence: str) -> None:
         self.tell({"type": "refused", "req": said.get("req"), "sentence": sentence})
 
-    def tell(self, message: Said | bytes) -> None:
-        """Tell the page something; called by any thread."""
+    def tell(self, message: Said | bytes, *, asked: bool = False) -> None:
+        """Tell the page something, perhaps what it waits for; called by any thread."""
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._put, message)
+            self._loop.call_soon_threadsafe(self._put, message, asked)
 
-    def _put(self, message: Said | bytes) -> None:
+    def _put(self, message: Said | bytes, asked: bool) -> None:
         if isinstance(message, bytes):
-            if self._masks >= MAX_WAITING:
+            if self._masks >= MAX_WAITING and not asked:
                 self._left_out.add(frame_of(message))
                 return
             self._masks += 1
