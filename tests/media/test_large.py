@@ -67,6 +67,8 @@ def test_a_palette_becomes_its_colours(mode: Literal["P", "1"], tmp_path: Path) 
     Image.fromarray(blocks).convert(mode).save(path)
     with LargePicture(path) as picture:
         np.testing.assert_array_equal(picture.read((3, 1, 48, 32)), read_image(path)[1:, 3:])
+    with LargePicture(path, levels=(0, 255)) as picture, Image.open(path) as numbers:  # levels are for the numbers
+        np.testing.assert_array_equal(picture.read((0, 0, 48, 32))[..., 1], np.asarray(numbers))
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ class LargePicture:
             with self._rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES), warnings.catch_warnings():
                 warnings.simplefilter("ignore", self._rasterio.errors.NotGeoreferencedWarning)
                 file = closing.enter_context(self._rasterio.open(path))
-                if file.colorinterp[0] != self._rasterio.enums.ColorInterp.palette:
+                if self._levels is not None or file.colorinterp[0] != self._rasterio.enums.ColorInterp.palette:
                     return file
                 return closing.enter_context(self._rasterio.open(f"vrt://{os.path.abspath(path)}?expand=rgb"))
         except self._rasterio.errors.RasterioIOError as error:
