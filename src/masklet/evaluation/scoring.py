@@ -165,7 +165,7 @@ def pair_folders(
     Raises EvaluationError for folders without masks, sequences or frames that are missing, and unequal layouts.
     """
     theirs, ours = find_sequences(truth), find_sequences(predicted)
-    wanted = list(dict.fromkeys(theirs if names is None else names))
+    wanted = list(theirs if names is None else names)
     for folder, known, what in (
         (truth, theirs, "is in the list, and has no true masks"),
         (predicted, ours, "is in the truth, and was not predicted"),
