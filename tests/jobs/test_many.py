@@ -241,6 +241,20 @@ def test_the_lease_shows_that_the_run_lives(tmp_path: Path, monkeypatch: pytest.
         assert json.loads((tmp_path / record.LEASE_FILE).read_text())["time"] > first
 
 
+def test_a_run_that_was_taken_for_gone_leaves_the_folder_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a laptop slept: neither its signs of life nor its end are those of the run that took over."""
+    monkeypatch.setattr(record, "HEARTBEAT_SECONDS", 0.01)
+    lease = tmp_path / record.LEASE_FILE
+    taken = json.dumps({"host": "elsewhere", "pid": 2, "token": "x", "time": time.time()})
+    with leased(str(tmp_path)):
+        time.sleep(0.05)
+        record.write_file(str(lease), taken.encode())
+        time.sleep(0.1)
+    assert lease.read_text() == taken
+
+
 def test_the_manifest_is_written_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record, "SAVING_SECONDS", -1.0)
     monkeypatch.setattr(record, "SHARE_OF_SAVING", float("inf"))

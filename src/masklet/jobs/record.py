@@ -157,10 +157,15 @@ def leased(out: str) -> Iterator[None]:
     own = {"host": socket.gethostname(), "pid": os.getpid(), "token": token}
     over = threading.Event()
 
+    def is_ours() -> bool:
+        """Not so once this process slept for long and another run took over."""
+        return _holder(place).get("token", token) == token
+
     def go_on() -> None:
         while not over.wait(HEARTBEAT_SECONDS):
             with suppress(MaskletError):  # the run itself meets what is wrong there
-                beat(place, own)
+                if is_ours():
+                    beat(place, own)
 
     thread = threading.Thread(target=go_on, name="masklet-lease", daemon=True)
     _held.add(token)
@@ -177,7 +182,8 @@ def leased(out: str) -> Iterator[None]:
             over.set()
             thread.join()
             with suppress(MaskletError, OSError):
-                remove(place)
+                if is_ours():
+                    remove(place)
     finally:
         _held.remove(token)
 
