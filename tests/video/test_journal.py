@@ -154,6 +154,19 @@ def test_a_journal_that_is_damaged_in_its_middle_is_refused(tmp_path: Path) -> N
         VideoTracker.open(path, CLIP, FakeEngine())
 
 
+def test_a_frame_that_undo_brings_back_has_its_time(tmp_path: Path) -> None:
+    path = tmp_path / "a.masklet"
+    with VideoTracker(CLIP, FakeEngine()) as tracker:
+        time = tracker.add_points(frame=3, object="a", points=[(20, 20)]).time
+        tracker.remove("a")
+        tracker.save(path)
+    with VideoTracker.open(path, CLIP, FakeEngine()) as reopened:
+        reopened.undo()
+        reopened.save_changes()
+    with VideoTracker.open(path, CLIP, FakeEngine()) as again:
+        assert again.masks(3).time == pytest.approx(time)
+
+
 @pytest.mark.parametrize("name", ["b.masklet", "a.masklet"])
 def test_changes_after_a_copy_lie_beside_the_file_of_before(tmp_path: Path, name: str) -> None:
     with VideoTracker(CLIP, FakeEngine()) as tracker:

@@ -190,7 +190,7 @@ class Journal:
             [packing.packed_item(tracks, key, None if few or key[2] in near else shown) for key in lost],
             changes=[change],
             events=[keep, [event_to_json(event) for event in events[keep:]]],
-            times=[[frame, session.times.get(frame, 0.0)] for frame in {frame for _, _, frame in lost}],
+            times=[[frame, session.times[frame]] for frame in {key[2] for key in lost} & session.times.keys()],
             **({"notes": session.notes} if noted else {}),
         )
         self._write(RECORD_HEADER.pack(len(record), zlib.crc32(record)) + record, durable)
