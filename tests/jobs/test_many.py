@@ -87,6 +87,14 @@ def test_again_does_what_is_left(tmp_path: Path, weights: Path, clips: Path, mon
     assert not track(clips / "a.mp4", out, weights, overwrite=True)["a.mp4"].before
 
 
+def test_an_overlay_that_is_wanted_later_is_made(tmp_path: Path, weights: Path, clips: Path) -> None:
+    out, film = tmp_path / "out", tmp_path / "out/a/overlay.mp4"
+    assert not track(clips / "a.mp4", out, weights)["a.mp4"].before
+    assert not track(clips / "a.mp4", out, weights, overlay=True)["a.mp4"].before
+    assert film.exists()
+    assert track(clips / "a.mp4", out, weights, overlay=True)["a.mp4"].before
+
+
 QUALITY = "examples.policies.quality:QualityPolicy"
 
 

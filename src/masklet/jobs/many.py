@@ -25,6 +25,9 @@ from masklet.video import FrameResult
 DONE_FILE = "done.json"
 """File in a video's folder that says what was done when it was done."""
 
+OVERLAY_FILE = "overlay.mp4"
+"""The overlay video there."""
+
 
 def track_videos(
     sources: str | PathLike[str] | Sequence[str | PathLike[str]],
@@ -84,7 +87,7 @@ def track_videos(
     given = [sources] if isinstance(sources, str | PathLike) else sources
     lists = prompts if isinstance(prompts, Mapping) else {EVERY_VIDEO: prompts}
     wished = DiscoveryOptions() if everything is True else everything or None
-    film = Path("overlay.mp4") if overlay else None
+    film = Path(OVERLAY_FILE) if overlay else None
     settings = (direction, tuple(formats), fspath(model), speed, device, policy, wished)
     pattern = Job(Path(), Path(), film, (), *settings, start=start, stop=stop)
     said = {name: tuple(prompts_from(records, "prompts", Path())) for name, records in lists.items()}
@@ -115,7 +118,8 @@ class Work:
         """
         begun, place = monotonic(), join_path(self.out, source.name)
         options = self.options(source)
-        if not self.overwrite and (earlier := read_record(source, place, options)):
+        whole = self.pattern.overlay is None or exists(join_path(place, OVERLAY_FILE))
+        if whole and not self.overwrite and (earlier := read_record(source, place, options)):
             return earlier
         with local_copy(source.video) as video, local_folder(place, DONE_FILE) as out:
             job = self.job(source, video, out)
@@ -153,7 +157,7 @@ class Work:
             self.pattern,
             video=video,
             out=out,
-            overlay=out / "overlay.mp4" if self.pattern.overlay else None,
+            overlay=out / OVERLAY_FILE if self.pattern.overlay else None,
             prompts=() if looking else (*prompts_of(Path(source.video), self.said), *own),
             everything=looking,
         )
