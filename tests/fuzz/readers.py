@@ -23,15 +23,17 @@ import torch
 from PIL import Image
 
 from masklet.checkpoints import build_model, load_model, save_model
+from masklet.datasets.build import AnnotatedFrames, build_dataset
 from masklet.datasets.own import PackOptions, open_folder, unpacked, write_pack
 from masklet.engines.fake import FakeEngine
 from masklet.errors import MaskletError
-from masklet.formats.base import PlainFrame, mask_only
+from masklet.formats.base import Facts, PlainFrame, mask_only
 from masklet.formats.description import Description
 from masklet.formats.registry import formats, read_masks, writer
 from masklet.jobs.prompts import read_prompts
 from masklet.media.source import open_video
 from masklet.video import VideoTracker
+from tests.formats.test_dataset_folders import bitmap, polygon, supervisely
 from tests.fuzz.mutations import Mutation, mutate_bytes, mutate_json, mutate_safetensors, mutate_text, mutate_zip
 from tests.media.clips import Clip, write_clip
 from tests.media.test_volume import write_dicom
@@ -154,19 +156,35 @@ def open_project(path: Path) -> None:
         tracker.save(path.with_suffix(".again"))
 
 
+def masked_frames() -> Iterator[PlainFrame]:
+    """Three frames with two things."""
+    for frame, image in enumerate(pictures(3)):
+        masks = {}
+        for number, key in enumerate(("cup", 2)):
+            mask = np.zeros(SIZE, bool)
+            mask[4 + number * 20 : 20 + number * 20, 4 + frame : 30] = True
+            masks[key] = mask_only(mask)
+        told = {2: Description("two", "number", "#ff0000", {"even": True})}
+        yield PlainFrame(frame, frame / 24, SIZE, masks, {"cup": 1, 2: 2}, image, descriptions=told)
+
+
 def make_masks(folder: Path, name: str, suffix: str) -> list[Path]:
     path = folder / f"masks{suffix}"
     with writer(name, path, size=SIZE, rate=24, frame_count=3) as sink:
-        for frame in range(3):
-            masks = {}
-            for number, key in enumerate(("cup", 2)):
-                mask = np.zeros(SIZE, bool)
-                mask[4 + number * 20 : 20 + number * 20, 4 + frame : 30] = True
-                masks[key] = mask_only(mask)
-            told = {2: Description("two", "number", "#ff0000", {"even": True})}
-            image, numbers = pictures(3)[frame], {"cup": 1, 2: 2}
-            sink.write(PlainFrame(frame, frame / 24, SIZE, masks, numbers, image, descriptions=told))
+        for frame in masked_frames():
+            sink.write(frame)
     return [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file())[:1]
+
+
+def make_set(folder: Path, name: str, damaged: str) -> list[Path]:
+    """A data set of pictures, and the file of it that is damaged."""
+    if name == "supervisely":
+        supervisely(
+            folder / "masks", bitmap(np.ones((7, 9), bool), 3, 2), polygon([[0, 0], [30, 0], [0, 20]], [[1, 1]])
+        )
+    else:
+        build_dataset([AnnotatedFrames("a", masked_frames, Facts(SIZE, 24, 3, "a"))], folder / "masks", name)
+    return [folder / "masks" / damaged]
 
 
 def mutate_masks(rng: Random, data: bytes) -> bytes:
@@ -177,10 +195,16 @@ def mutate_masks(rng: Random, data: bytes) -> bytes:
 
 
 def masks_of(name: str, suffix: str) -> Target:
-    def read(path: Path) -> None:
-        list(read_masks(name, next(above for above in (path, *path.parents) if above.name == f"masks{suffix}")))
+    return Target(lambda folder: make_masks(folder, name, suffix), mutate_masks, whole_reader(name, f"masks{suffix}"))
 
-    return Target(lambda folder: make_masks(folder, name, suffix), mutate_masks, read)
+
+def set_of(name: str, damaged: str, read: str = "masks") -> Target:
+    return Target(lambda folder: make_set(folder, name, damaged), mutate_masks, whole_reader(name, read))
+
+
+def whole_reader(name: str, place: str) -> Callable[[Path], object]:
+    """Reads all masks of the file or folder of a name that the damaged file is, or lies in."""
+    return lambda path: list(read_masks(name, next(above for above in (path, *path.parents) if above.name == place)))
 
 
 def make_videos(folder: Path) -> list[Path]:
@@ -275,8 +299,11 @@ TARGETS: dict[str, Target] = {
     **{
         name: masks_of(name, entry.video)
         for name, entry in formats().items()
-        if entry.read and entry.video is not None and name not in ("project", "yolo")  # which is read beside pictures
+        if entry.read and entry.only_read is None and name not in ("project", "yolo")  # which is read beside pictures
     },
+    "yolo": set_of("yolo", "labels/train/a_00000.txt", "train"),
+    "voc": set_of("voc", "SegmentationObject/a_00000.png"),
+    "supervisely": set_of("supervisely", "street/ann/a.jpg.json"),
     "tables": Target(make_table, mutate_text, lambda path: open_folder(path.parent, "train")),
     "packs": Target(make_packs, mutate_zip, unpacked.__wrapped__),
     "videos": Target(make_videos, mutate_bytes, look_at),

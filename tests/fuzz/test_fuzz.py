@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from masklet.formats.registry import formats
 from tests.fuzz.mutations import mutate_json
 from tests.fuzz.readers import TARGETS, attempt
 
@@ -29,6 +30,11 @@ def test_a_damaged_file_is_read_or_refused_in_one_sentence(name: str, tmp_path: 
     for number in range(CASES.get(name, 100)):
         seed = seeds[number % len(seeds)]
         attempt(target, seed, number, folder / seed.relative_to(whole))
+
+
+def test_every_format_that_is_read_is_damaged() -> None:
+    assert {name for name, entry in formats().items() if entry.read} - {"project"} <= {*TARGETS}
+    assert "projects" in TARGETS
 
 
 def test_a_case_does_not_depend_on_those_before_it() -> None:
