@@ -56,6 +56,16 @@ def geotiff(path: Path, image: np.ndarray, crs: str | None = UTM, place: rasteri
     return path
 
 
+def test_masks_of_a_map_are_converted_with_it(run: Run, tmp_path: Path) -> None:
+    city = geotiff(tmp_path / "city.tif", np.zeros((*SIZE, 3), np.uint8))
+    mask_set(roofs(), None).save(tmp_path / "a.json")
+    assert run("convert", tmp_path / "a.json", "--out", tmp_path / "a.gpkg", "--video", city) == 0
+    info, _, shapes, columns = pyogrio.raw.read(tmp_path / "a.gpkg")
+    assert rasterio.CRS.from_user_input(info["crs"]) == rasterio.CRS.from_user_input(UTM)
+    mask_set(roofs(), Ground(UTM, tuple(PLACE)[:6])).save(tmp_path / "same.gpkg")  # type: ignore[arg-type]
+    assert [*shapes] == [*pyogrio.raw.read(tmp_path / "same.gpkg")[2]]
+
+
 @pytest.mark.parametrize("ending", [".gpkg", ".geojson"])
 def test_polygons_cover_the_masks_on_the_ground(tmp_path: Path, ending: str) -> None:
     ground = Ground(rasterio.CRS.from_user_input(UTM).to_wkt(), tuple(PLACE)[:6])  # type: ignore[arg-type]

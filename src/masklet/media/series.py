@@ -1,6 +1,5 @@
 """GeoTIFFs of one place over time, read as a video: the frames are dates."""
 
-import os
 import re
 from collections.abc import Sequence
 from datetime import datetime
@@ -107,23 +106,28 @@ class MapSeries(ListedFrames):
 
 
 def maps_of(files: str | PathLike[str] | Sequence[str | PathLike[str]]) -> list[Path]:
-    """The GeoTIFFs of a folder, or those that are listed."""
-    if isinstance(files, str | PathLike):
-        return files_in(Path(files), MAP_SUFFIXES) if os.path.isdir(files) else []
-    return [Path(file) for file in files]
+    """The GeoTIFFs of a folder, those that are listed, or one by its path."""
+    if not isinstance(files, str | PathLike):
+        return [Path(file) for file in files]
+    path = Path(files)
+    return files_in(path, MAP_SUFFIXES) if path.is_dir() else [path] * (path.suffix.lower() in MAP_SUFFIXES)
 
 
 def is_series(files: str | PathLike[str] | Sequence[str | PathLike[str]]) -> bool:
-    """Whether a folder or a list holds pictures that say where they lie, by the first. Without rasterio nothing does:
-    they are pictures like others then."""
+    """Whether a folder or a list holds pictures that say where they lie, by the first, or a path is one."""
     paths = maps_of(files)
-    if not paths or paths[0].suffix.lower() not in MAP_SUFFIXES or find_spec("rasterio") is None:
-        return False
+    return bool(paths) and ground_of(paths[0]) is not None
+
+
+def ground_of(path: Path) -> Ground | None:
+    """Where a GeoTIFF lies. Without rasterio nothing says it: pictures are like others then."""
+    if path.suffix.lower() not in MAP_SUFFIXES or find_spec("rasterio") is None:
+        return None
     try:
-        with LargePicture(paths[0], levels=(0, 1)) as first:
-            return first.ground is not None
+        with LargePicture(path, levels=(0, 1)) as picture:
+            return picture.ground
     except MediaError:
-        return False
+        return None
 
 
 def taken(files: Sequence[Path]) -> list[datetime] | None:

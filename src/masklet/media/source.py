@@ -12,7 +12,7 @@ import numpy as np
 from masklet.errors import MediaError
 from masklet.media.frames import ArrayFrames, Frame, FrameSource, IteratorFrames
 from masklet.media.image_file import EXR, IMAGE_SUFFIXES, ImageFiles, ImageFolder, PagedImage
-from masklet.media.series import MapSeries, is_series
+from masklet.media.series import MapSeries, ground_of, is_series
 from masklet.media.volume import VolumeSlices, is_volume
 
 __all__ = ["Frame", "FrameSource", "open_video"]
@@ -62,7 +62,9 @@ def _at(place: str | PathLike[str]) -> FrameSource:
     if suffix == EXR:
         return ImageFiles(path)
     if suffix in (*IMAGE_SUFFIXES, ".gif", ".apng", ".avif", ".avifs"):
-        return PagedImage(path)
+        pages = PagedImage(path)
+        pages.ground = ground_of(path) if len(pages) == 1 else None
+        return pages
     from masklet.media.video_file import VideoFile  # here, as others need no PyAV
 
     return VideoFile(path)
