@@ -53,6 +53,18 @@ def test_a_changed_box_corrects_and_overwriting_begins_again(
         assert len(tracker.events) == 2
 
 
+@pytest.mark.parametrize("second", [("--box", "0:cat:80,4,99,30"), ("--mask", "0:cat:mask.png")])
+def test_two_outlines_of_an_object_in_a_frame_are_refused(
+    run: Run, tmp_path: Path, weights: Path, video: Path, capsys: Read, second: tuple[str, str]
+) -> None:
+    """The first one was lost without a word."""
+    command = ("track", video, "--model", weights, "--out", tmp_path / "out", "--box", "0:cat:28,4,74,50")
+    assert run(*command, *second) == 1
+    assert "'cat' has 2 boxes or masks in frame 0, and an object has one there" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert run(*command, "--box", "1:cat:80,4,99,30", "--point", "0:cat:40,20", "--no-overlay") == 0
+
+
 def test_a_quicker_run_keeps_its_session_apart(
     run: Run, tmp_path: Path, weights: Path, video: Path, capsys: Read
 ) -> None:

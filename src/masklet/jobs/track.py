@@ -1,8 +1,8 @@
 """One tracking job: what is to be done, begun or gone on with, followed, written, saved."""
 
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
@@ -283,8 +283,16 @@ def check_film(path: Path) -> None:
         raise FormatError(f"{path} is no place for an overlay video; give a file that ends in .mp4")
 
 
-def prompt_all(tracker: VideoTracker, prompts: Iterable[TypedPrompt]) -> None:
-    """Give the typed prompts to a tracker, those of earlier frames first."""
+def prompt_all(tracker: VideoTracker, prompts: Sequence[TypedPrompt]) -> None:
+    """Give the typed prompts to a tracker, those of earlier frames first. Raises `PromptError` if an object has two
+    boxes, or a box and a mask, in a frame: the second one would silently take the place of the first."""
+    outlined = Counter((said.object, said.frame) for said in prompts for shape in (said.box, said.mask) if shape)
+    for (name, frame), count in outlined.items():
+        if count > 1:
+            raise PromptError(
+                f"{name!r} has {count} boxes or masks in frame {frame}, and an object has one there; give each object "
+                "a name of its own, or clicks beside one box"
+            )
     for said in sorted(prompts, key=lambda said: said.frame):
         if said.millimetres is not None:
             if tracker.source.geometry is None:
