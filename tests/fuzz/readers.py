@@ -179,9 +179,8 @@ def make_masks(folder: Path, name: str, suffix: str) -> list[Path]:
 def make_set(folder: Path, name: str, damaged: str) -> list[Path]:
     """A data set of pictures, and the file of it that is damaged."""
     if name == "supervisely":
-        supervisely(
-            folder / "masks", bitmap(np.ones((7, 9), bool), 3, 2), polygon([[0, 0], [30, 0], [0, 20]], [[1, 1]])
-        )
+        triangle, hole = [[0, 0], [30, 0], [0, 20]], [[2, 2], [9, 2], [2, 7]]
+        supervisely(folder / "masks", bitmap(np.ones((7, 9), bool), 3, 2), polygon(triangle, hole))
     else:
         build_dataset([AnnotatedFrames("a", masked_frames, Facts(SIZE, 24, 3, "a"))], folder / "masks", name)
     return [folder / "masks" / damaged]
