@@ -243,10 +243,10 @@ def paste(patch: Patch, view: Box) -> NDArray[np.bool_]:
 
 def part_of(patch: Patch, view: Box) -> Patch | None:
     """What of a mask lies in a part of the picture; None if nothing does."""
-    x0, y0, x1, y1 = patch.box
-    if view[0] <= x0 and view[1] <= y0 and view[2] >= x1 and view[3] >= y1:
-        return patch
-    return cut_patch(paste(patch, view), view[:2])
+    shared = common_box(patch.box, view)
+    if shared is None or shared == patch.box:
+        return patch if shared else None
+    return cut_patch(paste(patch, shared), shared[:2])
 
 
 def union(patches: Sequence[Patch]) -> Patch:
