@@ -129,6 +129,18 @@ def test_a_decoder_learns_and_the_predictor_answers_by_it(base: SAM2Base) -> Non
     assert not np.allclose(predictor.predict([[30, 30]], [1])[2], plain)
 
 
+def test_what_was_frozen_stays_so_from_one_round_of_training_to_the_next(base: SAM2Base) -> None:
+    assert all(weight.requires_grad for weight in base.parameters())
+    base.image_encoder.requires_grad_(False)
+    base.sam_mask_decoder.iou_token.requires_grad_(False)
+    for mode in (True, False, True):
+        base.train(mode)
+        base.sam_mask_decoder.train(mode)
+    frozen = {name for name, weight in base.named_parameters() if not weight.requires_grad}
+    expected = {name for name, _ in base.named_parameters() if name.startswith("image_encoder.")}
+    assert frozen == {*expected, "sam_mask_decoder.iou_token.weight"}
+
+
 @pytest.mark.parametrize("return_logits", [False, True])
 def test_prompts_on_the_square_are_answered_as_those_on_the_picture(base: SAM2Base, return_logits: bool) -> None:
     predictor = SAM2ImagePredictor(base)

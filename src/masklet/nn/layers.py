@@ -103,7 +103,7 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, inner: int, heads: int, key_width: int | None = None) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.head_width = heads, inner // heads
         self.q_proj = nn.Linear(width, inner)
         self.k_proj = nn.Linear(key_width or width, inner)
         self.v_proj = nn.Linear(key_width or width, inner)

@@ -25,20 +25,10 @@ NARROWING = 2
 class CrossAttention(Attention):
     """Attention between T tokens and L cells of an image, both C wide."""
 
-    @property
-    def head_width(self) -> int:
-        """D"""
-        return self.q_proj.out_features // self.heads
-
     def folds(self, tokens: int) -> bool:
         """Whether so few tokens are that folding costs less than projecting the image; always in an exported graph,
         which serves any number of tokens, and mostly gets few."""
         return torch.compiler.is_exporting() or tokens <= self.head_width
-
-    @property
-    def scale(self) -> float:
-        """The factor of attention scores."""
-        return float(self.head_width**-0.5)
 
 
 class TokensToImage(CrossAttention):
@@ -46,7 +36,7 @@ class TokensToImage(CrossAttention):
 
     def forward(self, tokens: Tensor, keys: Tensor, image: Tensor) -> Tensor:  # type: ignore[override]
         """tokens (N, T, C), image (N or 1, L, C) and its keys, which are coded -> (N, T, C)"""
-        queries = self.split(self.q_proj(tokens)) * self.scale
+        queries = self.split(self.q_proj(tokens)) * self.head_width**-0.5
         if image.shape[0] == 1 or not self.folds(tokens.shape[1]):
             k, v = self.split(self.k_proj(keys)), self.split(self.v_proj(image))
             return self.out_proj(join(each_head(each_head(queries, k.mT).softmax(dim=-1), v)))
@@ -65,7 +55,7 @@ class ImageToTokens(CrossAttention):
         """image (N or 1, L, C) and the same coded, tokens (N, T, C) as keys and values, keep (N, T) bool or None
         -> (N, L, C), the image and what it saw."""
         count, tokens = keys.shape[:2]
-        k, v = self.split(self.k_proj(keys)) * self.scale, self.split(self.v_proj(values))
+        k, v = self.split(self.k_proj(keys)) * self.head_width**-0.5, self.split(self.v_proj(values))
         if image.shape[0] == 1 or not self.folds(tokens):
             scores = each_head(k, self.split(self.q_proj(coded)).mT)
         else:

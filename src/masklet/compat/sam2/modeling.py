@@ -62,7 +62,7 @@ class SAM2Base(nn.Module):
     def __init__(self, model: Model, settings: Settings | None = None) -> None:
         super().__init__()
         self.settings = settings = settings or Settings(**IMAGE_POSTPROCESSING)
-        network = model.network
+        network = model.network.requires_grad_()  # as there; whoever trains freezes what should stay
         self._parameters, self._buffers = network._parameters, network._buffers
         self._modules = dict(network._modules)
         object.__setattr__(self, "_model", model)
@@ -126,13 +126,10 @@ class SAM2Base(nn.Module):
         return answer
 
     def train(self, mode: bool = True) -> SAM2Base:
-        """Train or evaluate. While it is trained, weights have gradients; predictors answer by the weights as they are
-        when evaluation begins again."""
+        """Train or evaluate. Predictors answer by the weights as they are when evaluation begins again."""
         self.engine.network.train(mode)
         super().train(mode)
-        if mode:
-            self.requires_grad_()
-        else:
+        if not mode:
             self._renew()
         return self
 
@@ -159,11 +156,11 @@ class Face(nn.Module):
         self.training = behind.training
 
     def train(self, mode: bool = True) -> Face:
-        """Trains the module behind too, whose weights then have gradients."""
+        """Trains the module behind too."""
         super().train(mode)
         behind: nn.Module = self.behind  # type: ignore[assignment]
         behind.training = mode
-        return self.requires_grad_() if mode else self
+        return self
 
 
 class ImageEncoderFace(Face):
