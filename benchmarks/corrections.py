@@ -100,7 +100,7 @@ def correct(work: Workspace, frame: int, way: str, clicks: int) -> None:
         if way == "clicks":
             work.correct(frame, number, clicks, Annotator())
         else:
-            mask = true_mask(truth, number, work.size)
+            mask = true_mask(truth, number)
             work.ask(frame, number, make_prompt(work.size, mask=mask))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from masklet.datasets.base import Clip
-from masklet.errors import EvaluationError
+from masklet.errors import EvaluationError, FormatError
 from masklet.evaluation.images import COVERAGE_MEASURES, Everything
 from masklet.evaluation.methods import BASELINES
 from masklet.evaluation.report import markdown, sequence_rows
@@ -143,5 +143,5 @@ def test_masks_of_another_size_are_told(make: Make, submission: Submission) -> N
     root = make("folder")
     save_mask(root / "images/own/first.png", index_map(3)[:40])
     clip = first_clip("folder", root, "image")
-    with pytest.raises(EvaluationError, match=r"own/first has \(48, 64\) pixels .* and its masks \(40, 64\)"):
+    with pytest.raises(FormatError, match=r"own/first.* are 64 x 40 pixels, but the picture is 64 x 48"):
         Everything().run(clip, Stand(OBJECTS), submission)

@@ -14,7 +14,7 @@ import pytest
 
 from masklet.datasets.base import Clip
 from masklet.datasets.registry import open_dataset
-from masklet.errors import EvaluationError
+from masklet.errors import EvaluationError, FormatError
 from masklet.evaluation import images, videos
 from masklet.evaluation.images import Everything, ImageClicks
 from masklet.evaluation.methods import BASELINES
@@ -140,6 +140,27 @@ def test_masks_that_nobody_can_score_are_handed_in_all_the_same(make: Make, subm
     found = SemiSupervised(rules="mose").run(clip, BASELINES["still"], submission)
     assert found.values == {}
     assert submission.path(clip, FRAMES - 1).exists()
+
+
+@pytest.mark.parametrize("name", PROCEDURES)
+@pytest.mark.parametrize("data", ["davis2017", "sav"])
+def test_masks_of_another_size_are_told(make: Make, submission: Submission, data: str, name: str) -> None:
+    root = make(data)
+    for path in root.rglob("*.png"):
+        save_mask(path, read_index_png(path)[::2, ::2])
+    with pytest.raises(FormatError, match=r"first.* are 32 x 24 pixels, but the picture is 64 x 48; give masks"):
+        PROCEDURES[name].run(first_clip(data, root), BASELINES["still"], submission)
+
+
+@pytest.mark.parametrize("procedure", [ImageClicks(), ImageClicks("box"), Everything()])
+def test_masks_of_another_size_than_a_picture_are_told(
+    make: Make, submission: Submission, procedure: ImageClicks | Everything
+) -> None:
+    root = make("folder")
+    for path in (root / "images").rglob("*.png"):
+        save_mask(path, read_index_png(path)[::2, ::2])
+    with pytest.raises(FormatError, match=r"first.* are 32 x 24 pixels, but the picture is 64 x 48; give masks"):
+        procedure.run(first_clip("folder", root, "image"), BASELINES["still"], submission)
 
 
 def test_a_clip_without_objects_is_told(make: Make, submission: Submission) -> None:

@@ -136,9 +136,18 @@ class Clip:
                 found.setdefault(number, frame)
         return found
 
-    def masks(self, frame: int) -> ObjectMasks:
-        """The masks of an annotated frame. Raises FormatError if they are missing or damaged."""
-        return self.annotations[frame]()
+    def masks(self, frame: int, size: tuple[int, ...] | None = None) -> ObjectMasks:
+        """The masks of an annotated frame. Raises FormatError if they are missing or damaged, or are not of the
+        picture's (height, width), if that is given."""
+        masks = self.annotations[frame]()
+        if size is not None and masks.size != size:
+            place = self.video[frame] if isinstance(self.video, tuple) else self.video
+            (height, width), name = masks.size, place if isinstance(place, Path) else self.name
+            raise FormatError(
+                f"the masks of {name}, frame {frame}, are {width} x {height} pixels, but the picture is "
+                f"{size[1]} x {size[0]}; give masks of the picture's size"
+            )
+        return masks
 
     def open(self) -> FrameSource:
         """The frames. Raises MediaError if they cannot be read."""
@@ -165,18 +174,8 @@ class Clip:
     def read(self, frames: Sequence[int]) -> list[Labelled]:
         """Some annotated frames. Raises FormatError if masks are of another size than their picture, and MediaError or
         FormatError for files that cannot be read."""
-        found = []
-        for image, frame in zip(self.images(frames), frames, strict=True):
-            masks, size = self.masks(frame), image.shape
-            if masks.size != size[:2]:
-                place = self.video[frame] if isinstance(self.video, tuple) else self.video
-                (height, width), name = masks.size, place if isinstance(place, Path) else self.name
-                raise FormatError(
-                    f"the masks of {name}, frame {frame}, are {width} x {height} pixels, but the picture is "
-                    f"{size[1]} x {size[0]}; give masks of the picture's size"
-                )
-            found.append(Labelled(image, masks))
-        return found
+        images = zip(self.images(frames), frames, strict=True)
+        return [Labelled(image, self.masks(frame, image.shape[:2])) for image, frame in images]
 
 
 @dataclass(frozen=True)

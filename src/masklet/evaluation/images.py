@@ -112,7 +112,7 @@ def pictures(clip: Clip) -> Iterator[tuple[int, NDArray[np.uint8], ObjectMasks]]
     marked = False
     with clip.open() as source:
         for frame in clip.annotated:
-            truth = clip.masks(frame)
+            truth = clip.masks(frame, source.size)
             if known_objects(truth):
                 marked = True
                 yield frame, source.read(frame).image, truth
@@ -166,7 +166,7 @@ class Everything:
         for frame, image, truth in pictures(clip):
             with watch:
                 found = method.everything(image, self.options)
-            rows_of, best = matched(found, known_objects(truth), truth.void, clip.name)
+            rows_of, best = matched(found, known_objects(truth), truth.void)
             masks = {n: found[best[n]] if n in best else np.zeros(found.size, np.bool_) for n in rows_of}
             submission.write(clip, frame, stacked(masks), masks)
             found.save(submission.path(clip, frame).with_suffix(".json"), "coco")
@@ -178,15 +178,9 @@ class Everything:
 
 
 def matched(
-    found: MaskSet, wanted: Mapping[int, Mask], void: Mask | None, name: str
+    found: MaskSet, wanted: Mapping[int, Mask], void: Mask | None
 ) -> tuple[dict[int, dict[str, float]], dict[int, int]]:
-    """Object -> measure -> value; and object -> place of its best mask, without objects that no mask touches.
-
-    Raises EvaluationError, which names the picture, if the sizes of found and true masks differ.
-    """
-    size = next(iter(wanted.values())).shape
-    if size != found.size:
-        raise EvaluationError(f"{name} has {found.size} pixels (height, width) and its masks {size}; give one size")
+    """Object -> measure -> value; and object -> place of its best mask, without objects that no mask touches."""
     parts = [known_part(patch, void) for patch in found.patches]
     places = [place for place, part in enumerate(parts) if part]
     theirs = [cut_patch(mask if void is None else mask & ~void) for mask in wanted.values()]

@@ -118,10 +118,10 @@ def answers(results: Iterable[FrameLike], watch: Stopwatch, *, overlapping: bool
         yield MaskedFrame(result, numbers, masks)
 
 
-def true_mask(truth: ObjectMasks, number: int, size: tuple[int, int]) -> NDArray[np.bool_]:
+def true_mask(truth: ObjectMasks, number: int) -> NDArray[np.bool_]:
     """bool (H, W): an object's true mask; empty where it is not annotated."""
     mask = truth.get(number)
-    return np.zeros(size, np.bool_) if mask is None else mask
+    return np.zeros(truth.size, np.bool_) if mask is None else mask
 
 
 class Scores:
@@ -179,7 +179,7 @@ class Workspace:
         there, by its masks."""
         entering = objects_of(self.clip)
         for number, frame in entering.items():
-            mask = true_mask(self.clip.masks(frame), number, self.size)
+            mask = true_mask(self.clip.masks(frame, self.size), number)
             if not mask.any():
                 raise EvaluationError(
                     f"object {number} of {self.clip.name} enters in frame {frame}, where it has no mask; add the mask"
@@ -201,18 +201,18 @@ class Workspace:
 
     def ious(self, frame: int) -> dict[int, float]:
         """IoU of every object that has entered, in an annotated frame."""
-        truth, masks = self.clip.masks(frame), self.masks.get(frame, {})
+        truth, masks = self.clip.masks(frame, self.size), self.masks.get(frame, {})
         nothing = np.zeros(self.size, np.bool_)
         return {
-            n: float(region_similarity(masks.get(n, nothing), true_mask(truth, n, self.size), truth.void))
+            n: float(region_similarity(masks.get(n, nothing), true_mask(truth, n), truth.void))
             for n, first in objects_of(self.clip).items()
             if first <= frame
         }
 
     def correct(self, frame: int, number: int, clicks: int, annotator: Annotator, good: float = math.inf) -> int:
         """Click on an object's errors in a frame, until it has an IoU of `good`; the number of clicks."""
-        truth = self.clip.masks(frame)
-        target = true_mask(truth, number, self.size)
+        truth = self.clip.masks(frame, self.size)
+        target = true_mask(truth, number)
         occasion = f"{self.clip.name}/{number}/{frame}"
         ask, known = partial(self.ask, frame, number), self.masks.get(frame, {}).get(number)
         made, _ = annotator.clicks(clicks, ask, known, target, truth.void, occasion=occasion, good=good)
@@ -230,7 +230,7 @@ class Workspace:
         """J and F of the newest masks in all annotated frames."""
         scores = Scores(rules)
         for frame in self.clip.annotated:
-            scores.add(frame, self.masks.get(frame, {}), self.clip.masks(frame))
+            scores.add(frame, self.masks.get(frame, {}), self.clip.masks(frame, self.size))
         return scores
 
     def hand_in(self, submission: Submission) -> None:

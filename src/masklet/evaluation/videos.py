@@ -87,7 +87,7 @@ class SemiSupervised:
             count += 1
             if frame not in clip.annotations:
                 continue
-            measured = scores.add(frame, answer.masks, clip.masks(frame))
+            measured = scores.add(frame, answer.masks, clip.masks(frame, answer.result.size))
             for row, number in enumerate(measured.objects):
                 if number in objects and frame > clip.entering.get(int(number), -1):
                     iou, present = float(measured.region[row, 0]), bool(measured.truth_area[row, 0])
@@ -114,7 +114,7 @@ class MultiObject:
         for answer in follow(clip, method, submission, self.prompting, watch):
             count += 1
             if answer.result.frame in clip.annotations:
-                truth = clip.masks(answer.result.frame)
+                truth = clip.masks(answer.result.frame, answer.result.size)
                 scores.add(answer.result.frame, answer.masks, truth)
                 ours.append(answer.numbers.astype(np.uint8))
                 theirs.append(_index_map(truth, indices))
@@ -254,7 +254,7 @@ class ClicksSaved:
         seen: dict[int, list[tuple[int, float, float]]] = {number: [] for number in objects_of(clip)}
         with clip.open() as source:
             for frame in clip.annotated:
-                image, truth = source.read(frame).image, clip.masks(frame)
+                image, truth = source.read(frame).image, clip.masks(frame, source.size)
                 for number, kept in work.ious(frame).items():
                     if number in truth and truth[number].any():
                         with work.watch:
