@@ -115,6 +115,14 @@ BAD: dict[str, tuple[Any, str]] = {
 }
 
 
+def test_a_png_of_16_bits_as_older_pillows_open_it() -> None:
+    levels = np.arange(0, 65536, 2114, np.int32).reshape(4, 8)
+    opened = Image.fromarray(levels)
+    assert opened.mode == "I"
+    opened.format = "PNG"  # type: ignore[misc]
+    assert (as_picture(opened)[..., 1] == levels >> 8).all()
+
+
 @pytest.mark.parametrize(("image", "sentence"), BAD.values(), ids=BAD)
 def test_what_is_no_picture(predictor: ImagePredictor, image: Any, sentence: str) -> None:
     with pytest.raises(MediaError, match=f"^the picture .*{sentence}"):

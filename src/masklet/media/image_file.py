@@ -75,7 +75,7 @@ def open_image(path: Path) -> Image.Image:
 
 def upright_rgb(opened: Image.Image, name: str) -> NDArray[np.uint8]:
     """The picture's present page as uint8 (H, W, 3), RGB. Raises MediaError, which calls it `name`."""
-    if opened.mode in ("I", "F"):
+    if opened.mode in ("I", "F") and opened.format != "PNG":  # of which Pillow 10 says "I" where it has 16 bits
         raise MediaError(f"{name} has 32 bits a pixel value; save it with 8 or 16 bits a channel")
     with reading(name):
         return np.array(footage.upright(opened))
