@@ -12,7 +12,7 @@ from PIL import Image
 
 import masklet
 from masklet.checkpoints import Model
-from masklet.discovery import DiscoveryOptions, track_everything
+from masklet.discovery import DiscoveryOptions, examples_of, track_everything
 from masklet.engines.fake import FakeEngine
 from masklet.errors import MediaError, SessionError
 from masklet.image import EverythingOptions
@@ -148,6 +148,14 @@ def followed(like: Path, video: NDArray[np.uint8], least: float = 0.9) -> list[d
 def test_what_is_like_an_example_is_followed_from_where_it_is_found_on(disk: Path) -> None:
     found = followed(disk, clip(10, enters=3))
     assert found == [{"disk": list(range(4, 10))}], "found once, though later key frames have it too"
+
+
+def test_an_example_that_has_changed_is_learned_again(disk: Path) -> None:
+    engine, mask = FakeEngine(), np.asarray(Image.open(disk.with_suffix(".png")))
+    before = examples_of(str(disk), engine)
+    assert examples_of(str(disk), engine) is before
+    Image.fromarray(255 - mask).save(disk.with_suffix(".png"))
+    assert examples_of(str(disk), engine) is not before
 
 
 def test_where_nothing_is_like_it_enough_nothing_is_followed(disk: Path) -> None:

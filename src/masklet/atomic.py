@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from os import PathLike
 from pathlib import Path
 
 from masklet.errors import FormatError
@@ -96,6 +97,14 @@ def digest_of_file(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def changed_at(path: str | PathLike[str]) -> int:
+    """When a file was changed, in nanoseconds; 0 if there is none. What is made of it and kept is made anew then."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except (OSError, ValueError):
+        return 0
 
 
 def natural_order(file: Path) -> list[tuple[bool, int, str]]:

@@ -1,5 +1,6 @@
 """Everything in a video: what is found on key frames is followed, and new things are taken up as they come."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from masklet.atomic import changed_at
 from masklet.datasets.own import examples_in
 from masklet.engines.base import Engine
 from masklet.errors import SessionError
@@ -163,7 +165,11 @@ def like_examples(
     return [mask for _, mask, _ in near], [name for name, _, _ in near]
 
 
-@lru_cache(maxsize=1)
 def examples_of(path: str, engine: Engine) -> dict[str, Example]:
-    """The things that are marked in a file, by name."""
+    """The things that are marked in a file, by name; learned again when it, or the mask beside it, has changed."""
+    return _learned(path, engine, changed_at(path), changed_at(f"{os.path.splitext(path)[0]}.png"))
+
+
+@lru_cache(maxsize=1)
+def _learned(path: str, engine: Engine, *_: int) -> dict[str, Example]:
     return {name: learn_example(engine, marked) for name, marked in examples_in(Path(path)).items()}

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet
 import pytest
+import torch
 from PIL import Image
 
 import masklet
@@ -30,6 +31,7 @@ from masklet.jobs.record import Manifest, VideoRecord, leased
 from masklet.jobs.sources import Source
 from masklet.jobs.track import Job
 from tests.cli.conftest import Run
+from tests.conftest import small_network
 
 BOX = [{"frame": 0, "object": 1, "box": [28, 4, 74, 50]}]
 
@@ -85,6 +87,17 @@ def test_again_does_what_is_left(tmp_path: Path, weights: Path, clips: Path, mon
     with (clips / "a.mp4").open("ab") as file:  # another video of the same name
         file.write(b"\0")
     assert not track(clips / "a.mp4", out, weights, overwrite=True)["a.mp4"].before
+
+
+def test_a_model_that_was_written_anew_is_loaded_again(tmp_path: Path, weights: Path, clips: Path) -> None:
+    file, network = tmp_path / "model.safetensors", small_network()
+    file.write_bytes(weights.read_bytes())
+    (first,) = track(clips / "a.mp4", tmp_path / "one", file).values()
+    with torch.no_grad():
+        next(network.parameters()).add_(1)
+    masklet.save_model(masklet.Model("golden-small", network), file)
+    (second,) = track(clips / "a.mp4", tmp_path / "two", file).values()
+    assert second.weights == masklet.load_model(file).digest != first.weights
 
 
 def test_an_overlay_that_is_wanted_later_is_made(tmp_path: Path, weights: Path, clips: Path) -> None:

@@ -380,6 +380,8 @@ def test_a_pack_holds_the_same(tmp_path: Path, shapes: Path) -> None:
     video = next(item for item in packed if len(item.annotated) > 1)
     assert read(video, 3)[0].masks[1].any()
     assert not list(tmp_path.glob(".*"))
+    write_pack(shapes, pack, PackOptions(longest=32))
+    assert max(read(items(pack)[0], 0)[0].image.shape) == 32
 
 
 def test_weights_mix_whole_data_sets(tmp_path: Path, shapes: Path) -> None:

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from masklet.atomic import atomic_write
+from masklet.atomic import atomic_write, changed_at
 from masklet.datasets.base import Clip, Dataset, IndexMasks, Labelled, ObjectMasks, RleMasks
 from masklet.datasets.coco import find_picture
 from masklet.datasets.frame_folders import first_names, folder_clip, index_png, name_below, need_folder
@@ -77,8 +77,9 @@ def is_pack(path: Path) -> bool:
 
 
 @cache
-def unpacked(path: Path) -> Path:
-    """A folder with a pack's files, for as long as this process runs. Raises FormatError if the pack is damaged."""
+def unpacked(path: Path, _: int) -> Path:
+    """A folder with a pack's files, as of its last change, for as long as this process runs. Raises FormatError if the
+    pack is damaged."""
     folder = Path(tempfile.mkdtemp(prefix="masklet-pack-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     try:
@@ -91,7 +92,7 @@ def unpacked(path: Path) -> Path:
 
 def open_index(root: Path, split: str) -> Dataset:
     """The rows of index.csv of a split. Raises FormatError for a damaged table, and for files that are missing."""
-    root = unpacked(root) if is_pack(root) else root
+    root = unpacked(root, changed_at(root)) if is_pack(root) else root
     return Dataset("folder", split, tuple(clip_of(root, row) for row in read_rows(root, split)))
 
 

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from masklet.atomic import changed_at
 from masklet.checkpoints import load_engine
 from masklet.engines.arrays import as_float, concat, copied, given, sigmoid, to_numpy
 from masklet.engines.base import Engine, kind_of_device
@@ -304,11 +305,7 @@ def ready_predictor(model: str | PathLike[str] | Engine) -> ImagePredictor:
     """A predictor of a model; what a name or a path gave stays loaded. Raises CheckpointError."""
     if not isinstance(model, str | PathLike):
         return ImagePredictor(model)
-    try:
-        written = os.stat(model).st_mtime_ns
-    except OSError:  # a name, or a file that is missing, of which loading tells
-        written = 0
-    return loaded(os.fspath(model), written)
+    return loaded(os.fspath(model), changed_at(model))
 
 
 @lru_cache(maxsize=MODELS_KEPT)

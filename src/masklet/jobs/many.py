@@ -9,7 +9,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
 
-from masklet.atomic import write_whole
+from masklet.atomic import changed_at, write_whole
 from masklet.checkpoints import load_model
 from masklet.discovery import DiscoveryOptions
 from masklet.engines.base import Engine
@@ -215,7 +215,12 @@ def read_record(source: Source, place: str, options: str) -> VideoRecord | None:
         return None
 
 
-@lru_cache(maxsize=1)
 def engine_of(model: str, device: str | None, speed: str | None) -> Engine:
-    """The engine that this process keeps."""
-    return load_model(str(once_here(model)) if is_url(model) else model, device=device, speed=speed)
+    """The engine that this process keeps, loaded again when the model's file has changed."""
+    place = str(once_here(model)) if is_url(model) else model
+    return loaded(place, device, speed, changed_at(place))
+
+
+@lru_cache(maxsize=1)
+def loaded(model: str, device: str | None, speed: str | None, _: int) -> Engine:
+    return load_model(model, device=device, speed=speed)
