@@ -139,6 +139,8 @@ def test_a_file_of_no_format(run: Run, tmp_path: Path, capsys: Read) -> None:
     assert run("convert", tmp_path / "a.json", "--out", tmp_path / "b.xml") == 1
     told = capsys.readouterr().err
     assert "a.json is of no format that is read: coco: a.json lacks 'images'" in told
+    assert run("convert", tmp_path / "gone", "--out", tmp_path / "b.json") == 1
+    assert "there is nothing at" in capsys.readouterr().err  # not what six readers of folders miss in it
     assert run("convert", tmp_path / "a.txt", "--from", "cvat", "--out", tmp_path / "b.json") == 1
     assert "a.txt cannot be read" in capsys.readouterr().err
 

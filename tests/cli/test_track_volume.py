@@ -84,7 +84,10 @@ def test_an_ultrasound_is_played_as_a_camera(run: Run, tmp_path: Path, weights: 
 
 
 def test_options_of_volumes_for_a_film(run: Run, tmp_path: Path, weights: Path, video: Path, capsys: Read) -> None:
-    command = ["track", video, "--box", "0:1:20,4,60,50", "--model", weights, "--out", tmp_path]
+    command = ["track", tmp_path / "scan", "--box", "0:1:20,4,60,50", "--model", weights, "--out", tmp_path]
+    assert run(*command, "--find-ends") == 1
+    assert "there is nothing at" in capsys.readouterr().err  # not that it is no volume
+    command[1] = video
     assert run(*command, "--window", "lung") == 1
     assert "clip.mp4 is no volume; leave out --window" in capsys.readouterr().err
     assert run(*command, "--window", "40;400") == 1

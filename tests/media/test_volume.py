@@ -172,6 +172,14 @@ def test_brightness_is_one_for_the_whole_volume(tmp_path: Path) -> None:
     assert lung[0, 0, 0] == round((0 + 1350) / 1500 * 255)
 
 
+def test_values_beyond_single_precision_are_shown_without_a_warning(tmp_path: Path) -> None:
+    voxels = np.array([0.0, 1e-3, 1e300, np.inf, np.nan]).reshape(1, 5, 1)
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / "a.nii")
+    for window, grey in ((None, 255), ((0.5, 0.5), 0)):
+        shown = VolumeSlices(tmp_path / "a.nii", axis=2, window=window).read(0).image[..., 0]
+        assert shown[:, 0].tolist() == [0, grey, 255, 255, 0]
+
+
 @pytest.mark.parametrize("axis", [0, 2])
 def test_thick_slices_become_as_close_as_pixels(nifti: Path, axis: int) -> None:
     plain, fine = VolumeSlices(nifti, axis=axis), VolumeSlices(nifti, axis=axis, isotropic=True)

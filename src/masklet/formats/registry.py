@@ -143,6 +143,8 @@ def recognise_format(path: str | PathLike[str]) -> Format:
     Raises FormatError, with what each reader of such a file says, if there is none.
     """
     place = Path(path)
+    if not os.path.exists(place):
+        raise FormatError(f"there is nothing at {place}; give a .masklet file, or a file or folder with masks")
     suffix = "" if os.path.isdir(place) else place.suffix.lower()
     if os.path.isdir(place) and not any(place.iterdir()):
         raise FormatError(f"{place} is an empty folder; give one with masks")

@@ -1,5 +1,6 @@
 """One tracking job: what is to be done, begun or gone on with, followed, written, saved."""
 
+import os
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -73,6 +74,8 @@ class Job:
 
     def open(self) -> Path | FrameSource:
         """The video, or slices or maps as they were asked for. Raises MediaError if it is none of these."""
+        if not os.path.exists(self.video):
+            return self.video  # who opens it says so
         for_maps = [name for name in self.reading if name in ("resolution", "levels")]
         for_volumes = [*(name for name in self.reading if name not in for_maps), *["find-ends"] * self.find_ends]
         if for_volumes and not is_volume(self.video):

@@ -104,10 +104,12 @@ class VolumeSlices(ListedFrames):
 
     def values(self, frame: int) -> NDArray[np.float32]:
         """(H, W), a slice in the volume's own units, such as Hounsfield."""
-        return np.nan_to_num(np.take(self._voxels, frame, self.geometry.axis).T.astype(np.float32))
+        with np.errstate(over="ignore"):  # beyond what float32 holds: the largest that it does
+            return np.nan_to_num(np.take(self._voxels, frame, self.geometry.axis).T.astype(np.float32))
 
     def _image(self, frame: int) -> NDArray[np.uint8]:
-        grey = np.clip((self.values(frame) - self._low) / (self._high - self._low), 0, 1)
+        with np.errstate(over="ignore"):
+            grey = np.clip((self.values(frame) - self._low) / (self._high - self._low), 0, 1)
         return np.repeat((grey * 255).round().astype(np.uint8)[..., None], 3, axis=2)
 
     def _name(self, frame: int) -> str:
@@ -142,7 +144,8 @@ def _limits(voxels: NDArray[Any], window: str | Sequence[float] | None) -> tuple
         if not (np.isfinite(level) and np.isfinite(width) and width > 0):
             raise MediaError(f"the window is level {level:g}, width {width:g}; give finite numbers, the width over 0")
         return level - width / 2, level + width / 2
-    values = voxels.reshape(-1)[:: -(-voxels.size // MAX_SAMPLED)].astype(np.float32)
+    with np.errstate(over="ignore"):
+        values = voxels.reshape(-1)[:: -(-voxels.size // MAX_SAMPLED)].astype(np.float32)
     values = values[np.isfinite(values)]
     low, high = np.percentile(values, SHOWN_PERCENTILES) if len(values) else (0.0, 1.0)
     if low == high and len(values):  # a few bright voxels on nothing
