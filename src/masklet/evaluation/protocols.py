@@ -192,12 +192,15 @@ class Workspace:
         return min(entering.values())
 
     def follow(self, start: int) -> Iterator[int]:
-        """Every frame from there on; the masks of annotated ones are noted."""
+        """Every frame from there on; the masks of annotated ones are noted. Raises EvaluationError as `check_end`."""
+        frame = start - 1
         for answer in answers(self.session.follow(start), self.watch):
+            frame = answer.result.frame
             self.answered += 1
-            if answer.result.frame in self.clip.annotated:
-                self.masks[answer.result.frame] = dict(answer.masks)
-            yield answer.result.frame
+            if frame in self.clip.annotated:
+                self.masks[frame] = dict(answer.masks)
+            yield frame
+        check_end(self.clip, frame)
 
     def ious(self, frame: int) -> dict[int, float]:
         """IoU of every object that has entered, in an annotated frame."""
@@ -241,6 +244,12 @@ class Workspace:
             for number, mask in masks.items():
                 numbers[mask] = number
             submission.write(self.clip, frame, numbers, masks, objects_of(self.clip))
+
+
+def check_end(clip: Clip, frame: int) -> None:
+    """Raises EvaluationError for a clip whose last frame is this one, and whose masks go on."""
+    if frame < (last := clip.annotated[-1]):
+        raise EvaluationError(f"{clip.name} has {frame + 1} frames, and masks up to frame {last}; complete its frames")
 
 
 def objects_of(clip: Clip) -> Mapping[int, int]:

@@ -36,6 +36,7 @@ from masklet.evaluation.protocols import (
     Workspace,
     answers,
     box_prompt,
+    check_end,
     objects_of,
 )
 from masklet.evaluation.run import ClipResult, Submission
@@ -66,8 +67,7 @@ def follow(
             frame = answer.result.frame
             submission.write(clip, frame, answer.numbers, answer.masks, objects_of(clip))
             yield answer
-    if frame < (last := clip.annotated[-1]):
-        raise EvaluationError(f"{clip.name} has {frame + 1} frames, and masks up to frame {last}; complete its frames")
+    check_end(clip, frame)
 
 
 @dataclass(frozen=True)
