@@ -208,6 +208,7 @@ def test_helpers() -> None:
     logits = torch.where(mask[:1], 5.0, -5.0)
     logits[0, 0, 3, 4] = -1
     assert (fill_holes_in_mask_scores(logits, 2) > 0).equal(mask[:1])
+    assert fill_holes_in_mask_scores(logits[:0], 2).shape == logits[:0].shape
     frames, height, width = load_video_frames(FRAMES, 64)
     assert (tuple(frames.shape), height, width) == ((20, 3, 64, 64), 120, 160)
     assert get_1d_sine_pe(torch.tensor([0.0, 1.0]), 8).shape == (2, 8)

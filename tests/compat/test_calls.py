@@ -360,6 +360,18 @@ def test_a_mask_of_another_size_is_scaled(predictor: SAM2VideoPredictor) -> None
     assert torch.equal(from_large, exact)
 
 
+def test_prompts_in_half_precision_are_taken(predictor: SAM2VideoPredictor) -> None:
+    inside = torch.zeros(120, 160)
+    inside[20:60, 30:80] = 1
+    for dtype in (torch.float16, torch.bfloat16):
+        state = predictor.init_state(FRAMES)
+        _, _, found = predictor.add_new_mask(state, 0, 1, inside.to(dtype))
+        assert found.shape == (1, 1, 120, 160)
+        points, labels = torch.tensor([[40, 30]], dtype=dtype), torch.tensor([1], dtype=dtype)
+        predictor.add_new_points_or_box(state, 1, 1, points=points, labels=labels)
+        assert state.tracker.tracks[1].prompts[1].points == ((40.0, 30.0),)
+
+
 def test_builders_of_the_first_segment_anything(tmp_path: Path, model: Model) -> None:
     save_model(model, tmp_path / "small.safetensors")
     assert segment_anything.build_sam is segment_anything.build_sam_vit_h

@@ -117,4 +117,7 @@ def numbers(values: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
 
 def array_of(values: Any) -> NDArray[Any]:
     """Lists, arrays or tensors on any device."""
-    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
+    if not isinstance(values, torch.Tensor):
+        return np.asarray(values)
+    values = values.detach().cpu()
+    return np.asarray((values.float() if values.dtype == torch.bfloat16 else values).numpy())  # NumPy has no such type

@@ -197,8 +197,8 @@ def fill_holes_in_mask_scores(mask: Tensor, max_area: int) -> Tensor:
     if max_area <= 0:
         raise ValueError(f"max_area is {max_area}; give at least 1")
     inside = (mask[:, 0] > 0).cpu().numpy()
-    holes = torch.from_numpy(np.stack([small_holes(each, max_area) for each in inside]))[:, None]
-    return mask.masked_fill(holes.to(mask.device), BARELY)
+    holes = np.array([small_holes(each, max_area) for each in inside], np.bool_).reshape(mask.shape)
+    return mask.masked_fill(torch.from_numpy(holes).to(mask.device), BARELY)
 
 
 def load_video_frames(
