@@ -73,6 +73,13 @@ def test_parts_of_an_object_in_coco_are_one_mask(tmp_path: Path) -> None:
     assert first.objects[5].iou == 0.5
 
 
+def test_tracks_of_one_name_are_several_objects(tmp_path: Path) -> None:
+    tracks = [{"id": n, "name": name} for n, name in ((5, "person"), (6, "person"), (7, "dog"))]
+    found = [{"id": n, "image_id": 8, "track_id": n, "segmentation": RLE} for n in (5, 6, 7)]
+    first, _ = read("coco", json_file(tmp_path, {**COCO, "annotations": found, "tracks": tracks}))
+    assert [*first.masks] == [5, 6, "dog"]
+
+
 def test_the_example_of_the_mots_challenge_is_read(tmp_path: Path) -> None:
     write_all(
         "mots", tmp_path / "a.txt", [frame_of(52, {k: box_mask((4, 9), 0, k, 4, k + 1) for k in range(1, 6)}, (4, 9))]

@@ -2,6 +2,7 @@
 for an object, its masks in a list over the frames. SA-V: for each frame a list over all objects ("masklets"). MOTS: a
 text of lines `frame id class height width rle`, as the MOTS and KITTI-MOTS challenges take them."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -98,6 +99,7 @@ def read_coco(path: Path) -> Iterator[PlainFrame]:
         annotations.setdefault(entry(found, "image_id", int, name), []).append(found)
     classes = categories_of(content, name)
     tracks = {entry(track, "id", int, name): track for track in entries(content, "tracks", dict, name, [])}
+    named = Counter(_name_of(track, number) for number, track in tracks.items())
     frames = _frames_of(images, name)
     if unknown := annotations.keys() - {entry(listed, "id", int, name) for listed in images}:
         raise FormatError(f"{name} has annotations of the image {min(unknown)}, which is not in its list of images")
@@ -110,8 +112,9 @@ def read_coco(path: Path) -> Iterator[PlainFrame]:
             number = _number_of(found, name)
             track = tracks.get(number, {})
             known = _name_of(track, number)
-            rle, part = rle_from_json(found.get("segmentation"), size), masks.get(known)
-            rle = joined(part.rle if part else None, rle)
+            known = known if named[known] < 2 else number  # names of others may be classes
+            part = masks.get(known) if "presence" not in found else None  # masklet writes candidates, not parts
+            rle = joined(part.rle if part else None, rle_from_json(found.get("segmentation"), size))
             masks[known] = RleMask(rle, _score(found.get("score")), _score(found.get("presence")))
             indices[known] = number
             descriptions |= descriptions_of(known, track, classes, found.get("category_id"), name)
