@@ -71,7 +71,9 @@ def test_a_picture_is_clicked_on_and_a_video_is_followed(address: str, browser: 
 
 
 def click(image: Any) -> None:
-    """Click on the rider."""
+    """Click on the rider. Until a picture is loaded it has no height, and no place to click on."""
+    image.wait_for()
+    image.evaluate("picture => picture.decode()")
     area = image.bounding_box()
     scale = min(area["width"] / 640, area["height"] / 360)
     left, top = (area["width"] - 640 * scale) / 2, (area["height"] - 360 * scale) / 2
