@@ -132,8 +132,8 @@ def run(
 
     from masklet.cli.terminal import as_table, bars
     from masklet.evaluation.methods import MethodChoice
-    from masklet.evaluation.report import remarks, table, unfinished, write_report
-    from masklet.evaluation.run import Measurement, begin, clear, measure
+    from masklet.evaluation.report import remarks, table, write_report
+    from masklet.evaluation.run import Measurement, begin, clear, measure, undone
     from masklet.executors import Failure
 
     fields = tracking.fields() if tracking else {}
@@ -166,7 +166,7 @@ def run(
     settings = result.record["settings"]
     title = f"{result.name}, {settings['protocol']} on {settings['dataset']}; shares in percent"
     Console().print(as_table(title, table(result)))
-    for sentence in remarks(result, unfinished(plan.out, dataset)):
+    for sentence in remarks(result, len(undone(plan.out, dataset))):
         typer.echo(sentence)
     typer.echo(f"masks, tables, plot and the worst sequences are in {plan.out}")
     if missing:

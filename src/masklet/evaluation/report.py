@@ -20,12 +20,12 @@ from masklet.evaluation.run import (
     ClipResult,
     RunResult,
     Submission,
-    clip_file,
     is_count,
     json_number,
     read_run,
     rises,
     shown,
+    undone,
 )
 from masklet.masks.draw import draw_overlay
 
@@ -57,7 +57,7 @@ def write_report(folder: Path, dataset: Dataset) -> tuple[RunResult, str]:
     A missing matplotlib costs the plot alone. Raises EvaluationError if no clip is done, and FormatError for files that
     cannot be written.
     """
-    run, left = read_run(folder), unfinished(folder, dataset)
+    run, left = read_run(folder), len(undone(folder, dataset))
     write_csv(folder / "sequences.csv", sequence_rows(run))
     write_csv(folder / "objects.csv", object_rows(run))
     write_whole(folder / "summary.json", json.dumps(summary(run, left), indent=1))
@@ -70,11 +70,6 @@ def write_report(folder: Path, dataset: Dataset) -> tuple[RunResult, str]:
         except EvaluationError as error:
             missing = str(error)
     return run, missing
-
-
-def unfinished(folder: Path, dataset: Dataset) -> int:
-    """Clips of the data set that are not done."""
-    return sum(not clip_file(folder, clip.name).exists() for clip in dataset.clips)
 
 
 def sequence_rows(run: RunResult) -> list[list[object]]:

@@ -180,7 +180,7 @@ def begin(plan: Measurement) -> list[Clip]:
             raise EvaluationError(f"{plan.out} holds no run, but {there[0]}, which stay there; give another --out")
         make_folder(plan.out)
         write_whole(path, json.dumps(record, indent=1))
-    return [clip for clip in plan.dataset.clips if not clip_file(plan.out, clip.name).exists()]
+    return undone(plan.out, plan.dataset)
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], inside: str = "") -> Iterator[str]:
@@ -325,6 +325,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def clip_file(folder: Path, name: str) -> Path:
     return folder / SEQUENCES_FOLDER / f"{name}.json"
+
+
+def undone(folder: Path, dataset: Dataset) -> list[Clip]:
+    """The clips of a data set that are still to be done."""
+    return [clip for clip in dataset.clips if not clip_file(folder, clip.name).exists()]
 
 
 def json_number(value: float) -> float | None:

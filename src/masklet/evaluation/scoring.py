@@ -80,11 +80,6 @@ class SequenceScores:
         each = [item.summary() for item in self.objects]
         return RegionAndBoundary(average(item.region for item in each), average(item.boundary for item in each))
 
-    @property
-    def frames(self) -> int:
-        """Values of its objects that went into the mean."""
-        return sum(len(item.frames) for item in self.objects)
-
 
 @dataclass(frozen=True)
 class FolderScores:
@@ -319,7 +314,8 @@ def write_scores_csv(scores: FolderScores, path: Path) -> None:
         for item in sequence.objects:
             rows.append((sequence.name, item.object, len(item.frames), *item.summary().values()))
     for sequence in (*scores.sequences, scores.overall):
-        rows.append((sequence.name, "all", sequence.frames, *sequence.summary().values()))
+        frames = sum(len(item.frames) for item in sequence.objects)
+        rows.append((sequence.name, "all", frames, *sequence.summary().values()))
     write_csv(path, rows)
 
 
