@@ -19,7 +19,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from masklet.app import web
 from masklet.app.library import Library
 from masklet.app.server import application
+from masklet.app.session import AnnotationSession
 from masklet.engines.fake import FakeEngine
+from masklet.errors import MaskletError
 from tests.app.conftest import HERE, serving, write_scene
 from tests.app.program import Program
 
@@ -143,6 +145,30 @@ def test_pages_of_many_videos_that_come_at_once(tmp_path: Path) -> None:
         for program in programs:
             program.ask("prompt", frame=0, object="red", points=[(22, 32)], labels=[1])
             program.close()
+
+
+def test_a_session_that_could_not_be_opened_ends_no_other(
+    library: Library, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = library.place(library.item(name)) / "session.masklet"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"nothing")
+    wait, later = AnnotationSession.wait_open, list[object]()
+
+    def waited(session: AnnotationSession) -> None:
+        try:
+            wait(session)
+        except MaskletError:  # before this page hears of it, another one heard, and a third one came
+            damaged.unlink()
+            library._sessions.clear()
+            later.append(library.session(name))
+            raise
+
+    monkeypatch.setattr(AnnotationSession, "wait_open", waited)
+    with pytest.raises(MaskletError):
+        library.session(name)
+    assert [library.session(name)] == later
+    library.close()
 
 
 def test_a_folder_without_anything_is_said(tmp_path: Path) -> None:

@@ -88,7 +88,8 @@ class Library:
             session.wait_open()
         except MaskletError:
             with self._lock:
-                self._sessions.pop(name, None)
+                if self._sessions.get(name) is session:  # not one that was opened again meanwhile
+                    del self._sessions[name]
             raise
         return session
 
