@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from masklet.engines.fake import FakeEngine
 from masklet.formats.base import PlainFrame, RleMask
-from masklet.formats.project_file import project_frame
+from masklet.formats.project_file import project_frame, read_project
 from masklet.masks.rle import encode_rle, resize_logits
+from masklet.video import TrackingOptions, VideoTracker
 from masklet.video import result as results
 from masklet.video.result import FramePixels, FrameResult, ObjectResult
 from masklet.video.state import ObjectId
+from tests.app.conftest import scene
 
 SIZE = (64, 64)
 NUMBERS: dict[ObjectId, int] = {"a": 1, "b": 2, 3: 3}
@@ -95,3 +102,32 @@ def test_masks_can_still_be_called_for_a_while() -> None:
     found = result(FramePixels(LOGITS, {}, SIZE, 16))
     with pytest.warns(DeprecationWarning, match="leave the brackets away"):
         np.testing.assert_array_equal(found.masks(), found.masks)
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["overlapping", "apart"])
+def test_what_a_person_gives_goes_before_what_was_tracked_in_results_and_files(tmp_path: Path, apart: bool) -> None:
+    """Whether it is given before the session was saved or after."""
+    images, path = [scene(frame) for frame in range(40)], tmp_path / "a.masklet"
+    seen: list[Any] = []
+    options = TrackingOptions(non_overlapping=apart)
+    for reopens in (False, True):
+        with VideoTracker(images, FakeEngine(), options=options) as tracker:
+            tracker.add_points(frame=0, object="found", points=[(22, 32)])
+            for result in tracker.propagate():
+                if result.frame == 15:
+                    found = result.objects["found"].mask
+            tracker.save(path)
+            given = np.zeros(found.shape, np.bool_)
+            rows, columns = np.nonzero(found)
+            given[rows.min() : rows.max() + 1, columns.min() : int(np.median(columns))] = True
+            with VideoTracker.open(path, images, FakeEngine()) if reopens else nullcontext(tracker) as there:
+                there.add_mask(frame=15, object="given", mask=given)
+                assert there.masks(15).index_map().tolist() == there.result(15).index_map().tolist()
+                seen.append(there.result(15))
+                there.save(path)
+        with VideoTracker.open(path, images, FakeEngine()) as again:
+            seen += [again.result(15), next(frame for frame in read_project(path).results() if frame.frame == 15)]
+    for one in seen:
+        assert (one.index_map()[given] == seen[0].indices["given"]).all()
+        np.testing.assert_array_equal(one.index_map(), seen[0].index_map())
+        np.testing.assert_array_equal(one.objects["found"].mask, found & ~given if apart else found)

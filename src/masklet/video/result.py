@@ -19,6 +19,7 @@ from masklet.masks.rle import decode_rle, resize_logits
 from masklet.media.source import Frame
 from masklet.video.review import DOUBTFUL_IOU, ReviewReason
 from masklet.video.state import END, ObjectId, Tracks
+from masklet.video.store import PACKED_LIMIT
 
 ObjectState = Literal["visible", "uncertain", "absent"]
 
@@ -32,6 +33,9 @@ def state_of(presence: float, iou: float) -> ObjectState:
         return "absent"
     return "visible" if iou >= DOUBTFUL_IOU else "uncertain"
 
+
+PACKED_ERROR = 0.02
+"""More than the most by which logits of a file differ from what they were, see `store.pack`."""
 
 FINAL_LOGIT = 1000.0
 """Added to the logits of a final mask: a pixel that a person gave to an object is not lost to a tracked one."""
@@ -49,6 +53,8 @@ class FramePixels:
     size: tuple[int, int]  # (height, width) of the picture
     side: int  # S/4
     apart: bool = False  # whether each pixel is given to one object
+    # final masks that a file keeps of what was tracked: no person answers for them, they are as sure as their logits
+    tracked: Collection[ObjectId] = ()
     _bits: dict[ObjectId, NDArray[np.uint8]] = field(init=False, default_factory=dict, repr=False)
 
     @cached_property
@@ -62,11 +68,11 @@ class FramePixels:
             return self
         logits = {name: own for name, own in self.logits.items() if name in names}
         final = {name: mask for name, mask in self.final.items() if name in names}
-        return FramePixels(logits, final, self.size, self.side, self.apart)
+        return FramePixels(logits, final, self.size, self.side, self.apart, self.tracked)
 
     def mask(self, name: ObjectId) -> NDArray[np.bool_]:
         """bool (H, W) of an object; where `apart`, without the pixels of surer ones."""
-        if name in self.final:
+        if name in self.final and not (self.apart and name in self.tracked):
             return self.final[name].mask
         if self.apart:
             return self._has(name) & (self.owners >= 0)
@@ -79,7 +85,7 @@ class FramePixels:
         """(H, W) float32, positive inside: stretched, bilinear. Where `apart`, at most -10 where another object is
         surer. Of a final mask twice the distance to its edge."""
         if name in self.final:
-            return distance_logits(self.final[name].mask)
+            return distance_logits(self.mask(name))
         own = resize_logits(self.logits[name], self.size)
         return np.where(self._has(name), own, np.minimum(own, LOST_LOGIT)) if self.apart else own
 
@@ -100,6 +106,11 @@ class FramePixels:
         place = self.names.index(name)
         return (self._surest == place) | (self._surest == ~place)
 
+    def _sure(self, name: ObjectId) -> NDArray[np.float32]:
+        """(H, W) float32: the logits of a mask that a file keeps, never below those from which it was made."""
+        own = resize_logits(self.logits[name], self.size)
+        return np.where(own < PACKED_LIMIT - PACKED_ERROR, np.maximum(own, 0) + PACKED_ERROR, np.float32(FINAL_LOGIT))
+
     @cached_property
     def _surest(self) -> NDArray[np.int16]:
         """The place of the object with the highest logit; ~place where that is not positive. Of equals the first."""
@@ -108,7 +119,8 @@ class FramePixels:
         for place, name in enumerate(self.names):
             if (final := self.final.get(name)) is not None:
                 mask = final.mask
-                claim = np.where(mask, FINAL_LOGIT + distance_logits(mask), -np.inf).astype(np.float32)
+                sure = self._sure(name) if name in self.tracked else FINAL_LOGIT + distance_logits(mask)
+                claim = np.where(mask, sure, -np.inf).astype(np.float32)
                 if final.lost is not None:
                     claim[decode_rle(final.lost)] = LOST
             else:
@@ -217,17 +229,32 @@ class FrameResult(FrameLike):
     @property
     def numbers(self) -> NDArray[np.int32]:
         """int32 (H, W): the object's number at each pixel, 0 where there is none; of masks that overlap, the surer."""
-        pixels = next((result.pixels for result in self.objects.values()), None)
-        if pixels is None:
-            return np.zeros(self.size, np.int32)
-        shown = pixels.of(self.objects)
-        numbers = np.array([*(self.indices[name] for name in shown.names), 0], np.int32)[shown.owners]
-        return numbers if shown is pixels else np.where(self.masks.any(axis=0), numbers, 0)
+        return numbers_in(self)
 
     def index_map(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """`numbers` as uint8 (H, W), or as uint16 if a number is over 255."""
         many = max(self.indices.values(), default=0) > 255
         return self.numbers.astype(np.uint16) if many else self.numbers.astype(np.uint8)
+
+
+class FoundFrame(PlainFrame):
+    """A tracker's frame without its picture."""
+
+    def index_map(self) -> NDArray[np.int32]:
+        return numbers_in(self)
+
+
+def numbers_in(result: FrameLike) -> NDArray[np.int32]:
+    """int32 (H, W): the number of the object that has a pixel in a tracker's frame, 0 where there is none; of masks
+    that overlap, the surer."""
+    pixels = next((item.pixels for item in result.objects.values() if isinstance(item, ObjectResult)), None)
+    if pixels is None:
+        return np.zeros(result.size, np.int32)
+    shown = pixels.of(result.objects)
+    numbers = np.array([*(result.indices[name] for name in shown.names), 0], np.int32)[shown.owners]
+    if shown is pixels:
+        return numbers
+    return np.where(np.any([item.mask for item in result.objects.values()], axis=0), numbers, 0)
 
 
 def frame_result(picture: Frame, tracks: Tracks, non_overlapping: bool) -> FrameResult:
@@ -247,7 +274,8 @@ def object_results(
     logits = {name: to_numpy(found.logits) for name, found in known.items()}
     final = {name: found.exact_mask for name, found in known.items() if found.exact_mask is not None}
     side = max((len(own) for own in logits.values()), default=0)
-    pixels = FramePixels(logits, final, size, side, apart=non_overlapping)
+    tracked = {name for name in final if frame not in tracks[name].prompted}
+    pixels = FramePixels(logits, final, size, side, non_overlapping, tracked)
     results: dict[ObjectId, ObjectResult] = {}
     for name, found in known.items():
         track = tracks[name]
@@ -261,7 +289,7 @@ def object_results(
 def plain_frame(tracks: Tracks, frame: int, time: float, size: tuple[int, int], non_overlapping: bool) -> PlainFrame:
     """The result of a frame, without its picture."""
     objects = object_results(tracks, frame, size, non_overlapping)
-    return PlainFrame(frame, time, size, objects, numbers(tracks), descriptions=descriptions(tracks))
+    return FoundFrame(frame, time, size, objects, numbers(tracks), descriptions=descriptions(tracks))
 
 
 MadeOf = tuple[int, tuple[tuple[ObjectId, object], ...]]
