@@ -186,3 +186,17 @@ def test_objects_that_are_no_list_of_names_are_refused(
 ) -> None:
     with pytest.raises(FormatError, match="give another copy"):
         opened(changed(session[0], tmp_path, STATS_ATTACHMENT, lambda arrays, texts: texts.update(objects=objects)))
+
+
+@pytest.mark.parametrize("length", [1, 95, 97, 288])
+def test_colours_of_another_length_are_damage(session: tuple[Path, VideoTracker], tmp_path: Path, length: int) -> None:
+    """What is compared with those of the next frame."""
+    with pytest.raises(FormatError, match=f"is damaged: .*colours of a frame are {length} bytes, not 96"):
+        opened(
+            changed(
+                session[0],
+                tmp_path,
+                STATS_ATTACHMENT,
+                lambda arrays, texts: texts.update(colours=["00" * length] * len(texts["colours"])),
+            )
+        )

@@ -262,3 +262,13 @@ def test_features_are_kept_within_a_budget() -> None:
         head.features_of(frame)
     assert len(encoder.threads) == 6
     head.close()
+
+
+def test_flow_to_a_frame_before_reads_that_alone(
+    source: Counted, encoding: FrameReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, read = list[int](), source.read
+    monkeypatch.setattr(source, "read", lambda frame: (asked.append(frame), read(frame))[1])
+    encoding.seek(3)
+    encoding.flow_to(2)
+    assert asked == [3, 2]  # the first is where it was sent

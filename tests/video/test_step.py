@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from masklet.checkpoints import Model
-from masklet.engines.fake import FakeEngine
+from masklet.engines.fake import FAKE, FakeEngine
 from masklet.engines.rules import stability
 from masklet.nn import Decoded, Levels, PromptTokens
 from masklet.prompts import Prompt, make_prompt
@@ -183,3 +183,8 @@ def test_a_correction_keeps_the_anchors() -> None:
         assert anchors
         tracker.add_points(frame=8, object=1, points=[(10, 10)])
         assert tracker.tracks[1].prompted[8].anchors == anchors
+
+
+@pytest.mark.parametrize(("side", "told", "cells"), [(1024, None, 8), (512, None, 2), (1024, 0, 0), (1024, 30, 30)])
+def test_holes_are_filled_up_to_the_published_share_of_a_mask(side: int, told: int | None, cells: int) -> None:
+    assert TrackingOptions(fill_holes=told).largest_hole(dataclasses.replace(FAKE, image_size=side)) == cells

@@ -9,6 +9,7 @@ from masklet.checkpoints import Model
 from masklet.engines.fake import FakeEngine
 from masklet.errors import MediaError, SessionError
 from masklet.media.source import open_video
+from masklet.prompts import make_prompt
 from masklet.video import StreamTracker, VideoTracker
 from tests.conftest import GOLDEN, small_network
 
@@ -109,3 +110,15 @@ def test_numbers_stay_when_another_object_is_removed(model: FakeEngine) -> None:
     stream.remove("cup")
     assert stream.step(image).indices == {"dog": 2}
     assert stream.add_box(object="cat", box=(4, 4, 20, 18)).indices == {"dog": 2, "cat": 1}
+
+
+def test_clicks_on_one_frame_add_up_or_take_each_others_place() -> None:
+    model, (first, second) = FakeEngine(), ([(135, 27)], [(60, 40)])
+    image = next(iter(open_video(CLIP))).image
+    stream = StreamTracker(model)
+    stream.step(image)
+    stream.add_points(object=1, points=first)
+    stream.add_points(object=1, points=second, labels=[0])
+    assert stream.tracks[1].prompts[0].points == ((135.0, 27.0), (60.0, 40.0))
+    stream.add_prompt(object=1, prompt=make_prompt((image.shape[0], image.shape[1]), points=second), replace=True)
+    assert stream.tracks[1].prompts[0].points == ((60.0, 40.0),)

@@ -30,15 +30,12 @@ from masklet.masks.rle import checked_rle
 from masklet.video import events
 from masklet.video.events import DAMAGE, MAX_FRAME, checked_object, truth, whole_number
 from masklet.video.result import ShownMasks
-from masklet.video.review import ReviewReason
+from masklet.video.review import SIGNATURE_BYTES, ReviewReason
 from masklet.video.state import STRIP_FACTS, Columns, FrameStats, KnownFrame, ObjectTrack, Tracks, stats_of, with_spans
 from masklet.video.store import PAGE_FRAMES, FrameStore, LazyPage, Record, StoredFrames, pointer_length, stored, unpack
 
 MAX_MARKED = 1 << 24
 """Frames that are accepted, or without an object, have smaller numbers."""
-
-MAX_COLOURS = 1 << 10
-"""Bytes of a signature of colours, at most."""
 
 EntryKind = Literal["prompted", "tracked"]
 """Whether a person answers for a frame, or the tracker."""
@@ -298,7 +295,7 @@ class SavedFrames:
                     f"the session was made with a model whose pointers and masks have the sizes {texts['sizes']!s:.40}"
                     f", and those of this one are {sizes}; give a model of the same sizes"
                 )
-            self._colours = [bytes.fromhex(text) for text in texts["colours"]]
+            self._colours = [_signature(text) for text in texts["colours"]]
             self.times = dict(zip(arrays["frames"].tolist(), arrays["times"].tolist(), strict=True))
             self._columns = [checked_columns(arrays, len(self._colours), place) for place in range(len(self.objects))]
             blocks = {block for of in self._columns for block in np.unique(of["frame"] // FRAMES_PER_BLOCK).tolist()}
@@ -452,6 +449,14 @@ def finite(value: object) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
+def _signature(text: str) -> bytes:
+    """The colours of a frame; of some nothing is known."""
+    colours = bytes.fromhex(text)
+    if len(colours) not in (0, SIGNATURE_BYTES):
+        raise ValueError(f"colours of a frame are {len(colours)} bytes, not {SIGNATURE_BYTES}")
+    return colours
+
+
 def _box(value: Any) -> tuple[int, ...]:
     x0, y0, x1, y1 = (whole_number(edge) for edge in value)
     return x0, y0, x1, y1
@@ -463,7 +468,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("attended", "backward", "cut"), truth),
     "box": _box,
     "anchors": lambda value: tuple(whole_number(frame) for frame in value),
-    "colours": lambda value: bytes.fromhex(value[: 2 * MAX_COLOURS]),
+    "colours": _signature,
     "doubt": lambda value: str(ReviewReason(value)) if value else "",
 }
 """Builds the stats of frames. Each raises one of `DAMAGE`."""

@@ -48,6 +48,9 @@ SAMPLED_SIZE = (256, 144)
 HISTOGRAM_BINS = 8
 """Bins of each histogram."""
 
+SIGNATURE_BYTES = 4 * 3 * HISTOGRAM_BINS
+"""How long the signature of a frame's colours is."""
+
 MIN_CHANGE = 0.21
 """Share of the pixels that change their bin at a cut. Frames of one scene stayed under 0.2, see docs/policies.md."""
 
@@ -149,7 +152,7 @@ def signature(image: NDArray[np.uint8]) -> bytes:
     small = cv2.resize(sampled, HISTOGRAM_SIZE, interpolation=cv2.INTER_AREA)
     quarters = small.reshape(2, height // 2, 2, width // 2, 3).transpose(0, 2, 4, 1, 3).reshape(12, -1)
     bins = (quarters // (256 // HISTOGRAM_BINS)).astype(np.int64) + HISTOGRAM_BINS * np.arange(12)[:, None]
-    shares = np.bincount(bins.ravel(), minlength=12 * HISTOGRAM_BINS) / quarters.shape[1]
+    shares = np.bincount(bins.ravel(), minlength=SIGNATURE_BYTES) / quarters.shape[1]
     return np.rint(shares * 255).astype(np.uint8).tobytes()
 
 
