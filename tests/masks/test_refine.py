@@ -68,10 +68,11 @@ def test_what_is_filled_in_resembles_what_is_around_and_all_else_stays() -> None
     image = np.stack((rows, columns, np.full((120, 160), 90)), axis=-1).astype(np.uint8)
     alpha = np.zeros((120, 160), np.float32)
     alpha[50:70, 60:90] = 1.0
-    spoilt = np.where(alpha[..., None] > 0, np.uint8(255), image)
+    spoilt = image.copy()
+    spoilt[48:72, 58:92] = 255  # with an edge of two pixels that the mask just misses
     made = inpainted(spoilt, alpha)
     near = np.hypot(np.maximum(abs(rows - 59.5) - 9.5, 0), np.maximum(abs(columns - 74.5) - 14.5, 0)) < 3.5
-    assert abs(made.astype(int) - image)[near].max() < 16
+    assert abs(made.astype(int) - image)[alpha > 0].max() < 16
     assert (made == image)[~near].all()
     assert inpainted(image, np.zeros_like(alpha)) is image
 

@@ -11,7 +11,7 @@ import torch
 
 from masklet.errors import ConfigError
 from masklet.nn import NANO, VARIANTS, ConvNetConfig, HieraConfig, ModelConfig, Network
-from masklet.nn.config import LITE0
+from masklet.nn.config import LITE0, RepViTConfig
 from tests.conftest import GOLDEN, SMALL
 
 PUBLISHED = {
@@ -131,6 +131,13 @@ def test_a_trunk_that_cannot_be_built_is_refused(changes: dict[str, Any], said: 
     trunk = HieraConfig(**{"width": 24, "heads": 1, "depths": (1, 1, 1, 1), "global_blocks": (), **changes})
     with pytest.raises(ConfigError, match=said):
         ModelConfig("odd", trunk)
+
+
+def test_a_repvit_has_two_channels_at_least() -> None:
+    """Half of them make the first map."""
+    with pytest.raises(ConfigError, match="widths"):
+        ModelConfig("odd", RepViTConfig((1, 8, 8, 8), (1, 1, 1, 1)))
+    ModelConfig("even", RepViTConfig((2, 8, 8, 8), (1, 1, 1, 1)), version="2.0")
 
 
 def test_the_advice_on_image_sizes_holds() -> None:

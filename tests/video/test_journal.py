@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -81,16 +82,20 @@ def test_after_a_kill_the_last_whole_record_counts(tmp_path: Path) -> None:
         assert_alike(shown(tracker), {**shown(tracker), **{f: dict(r.objects) for f, r in straight.items()}}, 0.0)
 
 
-def test_many_frames_at_once_are_kept_without_most_memories(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("stop", "gone", "kept"), [(None, (5, 20), (40, 47)), (26, (2, 7), (12, 25))])
+def test_many_frames_at_once_are_kept_without_most_memories(
+    stop: int | None, gone: tuple[int, ...], kept: tuple[int, ...], tmp_path: Path
+) -> None:
     with VideoTracker(CLIP, FakeEngine()) as tracker:
         tracker.add_box(frame=0, object="a", box=(4, 6, 18, 20))
         tracker.save(tmp_path / "a.masklet")
-        run(tracker)
+        deque(tracker.propagate(stop=stop), maxlen=0)
         tracker.save_changes()
         with VideoTracker.open(tmp_path / "a.masklet", CLIP, FakeEngine()) as reopened:
             assert_same(tracker, reopened)
             frames = reopened.tracks["a"].tracked
-            assert [frames[frame].memory is None for frame in (5, 20, 40, 47)] == [True, True, False, False]
+            assert all(frames[frame].memory is None for frame in gone)
+            assert all(frames[frame].memory is not None for frame in kept)
 
 
 def test_a_journal_of_another_file_says_nothing(tmp_path: Path) -> None:
