@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,17 @@ def test_what_an_engine_tells(toy_config):
     assert model.config == toy_config
     assert model.absent_pointer.shape == (1, 32)
     assert (model.device, model.dtype) == (torch.device("cpu"), torch.float32)
+
+
+def test_a_copy_answers_by_weights_of_its_own(toy_config: ModelConfig) -> None:
+    model = build_model(toy_config, seed=1)
+    expected = run(model)
+    copied, packed = copy.deepcopy(model), pickle.dumps(model)
+    with torch.no_grad():
+        for weight in model.network.parameters():
+            weight.add_(0.1)
+    for other in (copied, pickle.loads(packed)):
+        assert all(map(torch.equal, run(other), expected))
 
 
 def test_compiling_waits_for_the_first_call(toy_config, monkeypatch: pytest.MonkeyPatch):

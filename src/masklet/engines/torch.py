@@ -101,6 +101,10 @@ class Model:
             functions = {name: getattr(fixed, name) for name in FUNCTIONS}
         return {name: torch.inference_mode()(each) for name, each in functions.items()}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle has: not the functions, which run this network's weights."""
+        return {name: value for name, value in vars(self).items() if name != "_functions"}
+
     def __repr__(self) -> str:
         millions = sum(parameter.numel() for parameter in self.network.parameters()) / 1e6
         dtype = str(self.dtype).removeprefix("torch.")
