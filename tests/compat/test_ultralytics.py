@@ -80,6 +80,9 @@ def test_points_and_boxes_in_their_shapes(model: SAM, picture: NDArray[np.uint8]
     assert found(points=[20, 25]).path == str(path)
     assert len(found(points=[20, 25], labels=[1])) == len(found(points=[[[20, 25], [70, 40]]], labels=[[1, 0]])) == 1
     assert len(found(bboxes=RED)) == 1
+    detected = torch.tensor([RED], dtype=torch.bfloat16, requires_grad=True)
+    assert torch.equal(found(bboxes=detected).boxes.data, found(bboxes=RED).boxes.data)
+    assert len(found(points=detected[:, :2] + 12, labels=torch.ones(1))) == 1
     two = found(bboxes=[RED, GREEN])
     assert len(two) == 2
     assert len(found(bboxes=RED, conf=0.999)) == 0
@@ -101,6 +104,9 @@ def test_what_is_not_understood(model: SAM, picture: NDArray[np.uint8]) -> None:
         model(picture, classes=[0])
     with pytest.raises(PromptError, match="there are 1 labels for 2 points"):
         model(picture, points=[[1, 2], [3, 4]], labels=[1])
+    for wrong in ({"bboxes": [1, 2, 3]}, {"points": [1, 2], "labels": ["a"]}):
+        with pytest.raises(PromptError, match="cannot be taken as numbers"):
+            model(picture, **wrong)
     with pytest.raises(PromptError, match=r"points have the shape \(3,\)"):
         model(picture, points=[1, 2, 3])
     with pytest.raises(CheckpointError, match=r"sam2.1_q.pt"):

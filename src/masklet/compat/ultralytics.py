@@ -21,7 +21,7 @@ from PIL import Image
 
 from masklet.checkpoints import Model
 from masklet.checkpoints.load import choose_device
-from masklet.compat.border import SettingRefused
+from masklet.compat.border import SettingRefused, array_of, numbers
 from masklet.compat.sam2.settings import CONFIGS
 from masklet.engines.arrays import beside, to_numpy
 from masklet.engines.base import Engine
@@ -250,7 +250,7 @@ class SAM:
             found: PictureMasks = segment_everything(shown, self._predictor.engine, options)
         else:
             clicks, kinds = as_clicks(points, labels)
-            corners = None if bboxes is None else np.reshape(np.asarray(bboxes, np.float64), (-1, 4))
+            corners = None if bboxes is None else numbers(bboxes, (-1, 4))
             picture = self._predictor.encode(shown)
             found = self._predictor.predict(picture, points=clicks, labels=kinds, boxes=corners, multimask=False)
         found = found.rows(np.flatnonzero((found.iou > conf) & (found.areas > 0)))
@@ -271,11 +271,11 @@ def as_clicks(points: Any, labels: Any) -> tuple[NDArray[np.float64] | None, NDA
     """(N, P, 2) and (N, P) of points and labels in any of their shapes."""
     if points is None:
         return None, None
-    clicks = np.asarray(points, np.float64)
-    kinds = np.ones(clicks.shape[:-1], np.int64) if labels is None else np.asarray(labels, np.int64)
+    clicks = array_of(points)
+    kinds = np.ones(clicks.shape[:-1]) if labels is None else array_of(labels)
     if clicks.shape[-1:] != (2,) or clicks.ndim > 3:
         raise PromptError(f"points have the shape {clicks.shape}; give (2,), (N, 2) or (N, P, 2)")
     if kinds.size != clicks.size // 2:
         raise PromptError(f"there are {kinds.size} labels for {clicks.size // 2} points; give one for each point")
-    clicks = clicks.reshape(-1, *clicks.shape[-2:] if clicks.ndim == 3 else (1, 2))
-    return clicks, kinds.reshape(clicks.shape[:-1])
+    found = numbers(clicks, (-1, *clicks.shape[-2:]) if clicks.ndim == 3 else (-1, 1, 2))
+    return found, numbers(kinds, found.shape[:-1]).astype(np.int64)
