@@ -18,8 +18,13 @@ Masks = Mapping[ObjectId, NDArray[np.bool_]]
 
 RATE = 24.0
 
-SUFFIXES = {name: f"a{entry.video or ''}" for name, entry in formats().items() if entry.only_read is None}
-"""A path for each format that is written."""
+PLACED = ("dicom-seg", "geojson", "geotiff", "gpkg", "rtstruct")
+"""These lie on the ground, or refer to a DICOM series: test_maps.py and test_dicom.py test them."""
+
+SUFFIXES = {
+    name: f"a{entry.video or ''}" for name, entry in formats().items() if entry.only_read is None and name not in PLACED
+}
+"""A path for each other format that is written."""
 
 FILMS = ("background", "cineform", "overlay", "prores", "webm")
 """These hold pictures, one after another in one file."""

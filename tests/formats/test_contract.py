@@ -20,10 +20,7 @@ from masklet.formats.base import PlainFrame
 from masklet.formats.registry import find_format, formats, read_masks, writer
 from tests.formats.conftest import FILMS, RATE, SUFFIXES, Masks, box_mask, frame_of, write_all
 
-PLACED = ("dicom-seg", "geojson", "geotiff", "gpkg", "rtstruct")
-"""These lie on the ground, or refer to a DICOM series: test_maps.py and test_dicom.py test them."""
-
-NAMES = sorted(name for name, entry in formats().items() if entry.only_read is None and name not in PLACED)
+NAMES = sorted(SUFFIXES)
 HOLDING = [name for name in NAMES if formats()[name].read and name != "yolo"]  # which is read beside its pictures only
 FEW = {"davis": 254, "mots": 999}
 """The highest number of formats that have one."""
