@@ -304,7 +304,7 @@ TARGETS: dict[str, Target] = {
     "voc": set_of("voc", "SegmentationObject/a_00000.png"),
     "supervisely": set_of("supervisely", "street/ann/a.jpg.json"),
     "tables": Target(make_table, mutate_text, lambda path: open_folder(path.parent, "train")),
-    "packs": Target(make_packs, mutate_zip, unpacked.__wrapped__),
+    "packs": Target(make_packs, mutate_zip, lambda path: unpacked.__wrapped__(path, 0)),
     "videos": Target(make_videos, mutate_bytes, look_at),
     "pictures": Target(make_pictures, mutate_bytes, look_at),
     "volumes": Target(make_volumes, mutate_bytes, look_at),
