@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from masklet.atomic import changed_at
 from masklet.datasets.own import examples_in
 from masklet.engines.base import Engine
-from masklet.errors import SessionError
+from masklet.errors import SessionError, is_within, need
 from masklet.image import EverythingOptions, ImagePredictor, segment_everything
 from masklet.image.like import MIN_LIKENESS, Example, find_like, learn_example
 from masklet.masks.shape import MAX_KNOWN, MIN_AREA
@@ -53,14 +53,14 @@ class DiscoveryOptions:
 
     def __post_init__(self) -> None:
         for name in ("every", "most"):
-            if getattr(self, name) < 1:
+            if not is_within(getattr(self, name), 1, float("inf")):
                 raise SessionError(f"{name} is {getattr(self, name)!r}; give a whole number of at least 1")
         if self.text:
             phrases_of(self.text)
         if self.text and self.like:
             raise SessionError(f"text is {self.text!r} and like {self.like!r}; give one of them")
         for name in ("least_area", "most_known", "least_score", "least_likeness"):
-            if not 0 <= getattr(self, name) <= 1:
+            if not is_within(getattr(self, name), 0, 1):
                 raise SessionError(f"{name} is {getattr(self, name)!r}; give a number from 0 to 1")
 
 
@@ -96,7 +96,8 @@ def track_everything(
         MediaError: The video has no frame `start`.
         SessionError: `stop` does not lie behind `start`, or `reached` not between them.
     """
-    options, first = options or DiscoveryOptions(), start if reached is None else reached
+    options, first = DiscoveryOptions() if options is None else options, start if reached is None else reached
+    need(options, DiscoveryOptions, "options", SessionError)
     if stop is not None and stop <= start:
         raise SessionError(f"stop is {stop} and the first frame is {start}; give a stop after it")
     if first < start or (stop is not None and first >= stop):

@@ -8,6 +8,8 @@ import difflib
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from numbers import Real
+from typing import Any
 
 
 class MaskletError(Exception):
@@ -71,6 +73,18 @@ def needing(extra: str, what: str, kind: type[MaskletError]) -> Iterator[None]:
         yield
     except ImportError as error:
         raise kind(f"{what} needs the package {error.name}: pip install 'masklet[{extra}]'") from error
+
+
+def is_within(value: Any, least: float, most: float) -> bool:
+    """Whether a value is a number from the least to the most; a text, None and NaN are not."""
+    is_number = isinstance(value, Real)
+    return is_number and bool(least <= value <= most)
+
+
+def need(value: object, kind: type, name: str, error: type[MaskletError]) -> None:
+    """Raise `error`, which names the argument, unless a value is of the kind."""
+    if not isinstance(value, kind):
+        raise error(f"{name} is a value of type {type(value).__name__}; give {kind.__name__}(...)")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

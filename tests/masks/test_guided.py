@@ -101,7 +101,7 @@ def test_the_filter_is_that_of_the_paper() -> None:
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: SoftEdges(radius=0), "radius is 0; give at least 1 pixel, or None"),
+        (lambda: SoftEdges(radius=0), "radius is 0; give at least 1 pixel, a whole number, or None"),
         (lambda: SoftEdges(epsilon=0), "epsilon is 0; give a number over 0"),
         (lambda: SoftEdges(epsilon=float("nan")), "epsilon is nan"),
         (lambda: mask_alpha(hair()[0], hair()[1], "sfot"), "edges is 'sfot'; give 'hard', 'soft' or SoftEdges"),

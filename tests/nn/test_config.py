@@ -44,6 +44,7 @@ def test_nano_has_at_most_ten_million_parameters() -> None:
     ("changes", "said"),
     [
         ({"image_size": 1000}, "image_size 1000 is no multiple of 32"),
+        ({"image_size": 320_000_000}, "image_size is 320000000; give 16384 at most"),
         ({"image_size": 0}, "image_size is 0; give a whole number of at least 1"),
         ({"image_size": 512.0}, "image_size is 512.0; give a whole number"),
         ({"memory_width": 48}, "memory_width 48 does not divide width 256"),

@@ -17,7 +17,7 @@ from typing import Any
 
 import masklet.formats
 from masklet import plugins
-from masklet.errors import ConfigError, FormatError, nearest
+from masklet.errors import ConfigError, FormatError, nearest, need
 from masklet.formats.base import Facts, Format, PlainFrame
 from masklet.formats.davis import mask_pngs
 from masklet.formats.labels import labelme_files
@@ -113,7 +113,8 @@ def with_finish(facts: Facts, entry: Format, finish: Finish | None, background: 
 
     Raises FormatError if the format shows nothing of it.
     """
-    finish = finish or facts.finish
+    finish = facts.finish if finish is None else finish
+    need(finish, Finish, "finish", FormatError)
     if background is not None:
         finish = replace(finish, background=background)
     wishes = wishes_of(finish)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from masklet.engines.arrays import Array, as_float, concat, in_precision, sigmoid, to_numpy
 from masklet.engines.base import Engine
 from masklet.engines.rules import MIN_STABILITY, decode_in_picture, pad_prompts, single
-from masklet.errors import PromptError
+from masklet.errors import PromptError, is_within, need
 from masklet.image.picture import PictureLike, as_picture, file_name, in_batches, picture_tensor
 from masklet.image.predictor import no_memories, objects_at_once, ready_predictor
 from masklet.image.result import MaskSet, join_masks
@@ -87,7 +87,7 @@ class EverythingOptions:
 
     def __post_init__(self) -> None:
         for name, (least, most) in OPTION_RANGES.items():
-            if (value := getattr(self, name)) is not None and not least <= value <= most:
+            if (value := getattr(self, name)) is not None and not is_within(value, least, most):
                 raise PromptError(f"{name} is {value!r}; give a number from {least} to {most}")
         if self.grids is not None and len(self.grids) != self.crop_layers + 1:
             raise PromptError(
@@ -204,12 +204,13 @@ def segment_everything(
     """
     engine = ready_predictor(model).engine
     picture = as_picture(image)
-    found = find_everything(engine, picture, options or EverythingOptions())
+    found = find_everything(engine, picture, EverythingOptions() if options is None else options)
     return replace(found, image=picture, name=file_name(image))
 
 
 def find_everything(engine: Engine, image: NDArray[np.uint8], options: EverythingOptions) -> MaskSet:
     """Everything in a picture, uint8 (H, W, 3), and in crops of it."""
+    need(options, EverythingOptions, "options", PromptError)
     height, width = image.shape[:2]
     crops = plan_crops((height, width), options.crop_layers, options.crop_overlap)
     found = join_masks([find_in_crop(engine, image, crop, options) for crop in crops])

@@ -200,7 +200,9 @@ class ImagePredictor:
 
 
 def check_encoded(picture: EncodedImage, engine: Engine) -> None:
-    """Raises `PromptError` if the picture was encoded by another model."""
+    """Raises `PromptError` if the picture was encoded by another model, or is no `EncodedImage`."""
+    if not isinstance(picture, EncodedImage):
+        raise PromptError(f"the picture is of type {type(picture).__name__}; give what encode gave for one picture")
     if picture.config != engine.config:
         raise PromptError(
             f"the picture was encoded by {picture.config.name}, and this predictor runs {engine.config.name}; "

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from masklet.engines.base import Engine
-from masklet.errors import PromptError
+from masklet.errors import PromptError, is_within
 from masklet.image.everything import EverythingOptions, find_everything
 from masklet.image.predictor import in_crop, ready_predictor
 from masklet.image.result import MaskSet, join_masks
@@ -39,12 +39,12 @@ class TileOptions:
     agreement: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 <= self.overlap < self.side:
+        if not is_within(self.side, 1, 1 << 31) or not is_within(self.overlap, 0, self.side - 1):
             raise PromptError(
                 f"tiles have the side {self.side} and the overlap {self.overlap}; "
                 "give an overlap from 0 to less than the side"
             )
-        if not 0 < self.agreement <= 1:
+        if not is_within(self.agreement, 0, 1) or not self.agreement:
             raise PromptError(f"agreement is {self.agreement!r}; give a number over 0 and up to 1")
 
 

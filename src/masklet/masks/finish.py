@@ -6,6 +6,7 @@ Sources: He, Sun and Tang, "Guided Image Filtering", TPAMI 2013: sections 3.1 an
 He and Sun, "Fast Guided Filter", 2015: what a window says is found on a smaller picture, and used at full resolution.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from masklet.errors import PromptError
+from masklet.errors import PromptError, is_within
 from masklet.masks.shape import mask_box, signed_distance
 
 Floats = NDArray[np.float32]
@@ -71,9 +72,9 @@ class SoftEdges:
     epsilon: float = 1e-4
 
     def __post_init__(self) -> None:
-        if self.radius is not None and self.radius < 1:
-            raise PromptError(f"radius is {self.radius!r}; give at least 1 pixel, or None")
-        if not self.epsilon > 0:
+        if self.radius is not None and not (is_within(self.radius, 1, 1 << 31) and type(self.radius) is not float):
+            raise PromptError(f"radius is {self.radius!r}; give at least 1 pixel, a whole number, or None")
+        if not is_within(self.epsilon, 0, sys.float_info.max) or not self.epsilon:
             raise PromptError(f"epsilon is {self.epsilon!r}; give a number over 0, such as 1e-4")
 
 
@@ -118,12 +119,12 @@ class Finish:
         ):
             if value not in known:
                 raise PromptError(f"{name} is {value!r}; give one of {', '.join(map(str, known))}")
-        if not abs(self.grow) <= MAX_GROWN or not 0 <= self.feather <= MAX_GROWN:
+        if not is_within(self.grow, -MAX_GROWN, MAX_GROWN) or not is_within(self.feather, 0, MAX_GROWN):
             raise PromptError(
                 f"grow is {self.grow!r} and feather {self.feather!r}; give pixels, at most {MAX_GROWN}, and none "
                 "below 0 for feather"
             )
-        if not 0 <= self.steady <= 0.95:
+        if not is_within(self.steady, 0, 0.95):
             raise PromptError(f"steady is {self.steady!r}; give a number from 0 to 0.95")
 
 

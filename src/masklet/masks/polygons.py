@@ -2,6 +2,7 @@
 (x, y), (x + 1, y), (x + 1, y + 1), (x, y + 1), and a polygon's area is the number of its pixels.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from masklet.errors import FormatError
+from masklet.errors import FormatError, PromptError, is_within
 from masklet.masks.rle import check_near
 from masklet.masks.shape import mask_box
 
@@ -97,6 +98,8 @@ def corners(ring: NDArray[Any]) -> Ring:
 
 def simplified(ring: Ring, tolerance: float) -> Ring:
     """Fewer corners (Douglas and Peucker, 1973); the ring as it is where fewer than three would be left."""
+    if not is_within(tolerance, -sys.float_info.max, sys.float_info.max):
+        raise PromptError(f"tolerance is {tolerance!r}; give a number of pixels, 0 to leave out no corner")
     if tolerance <= 0:
         return ring
     fewer = cv2.approxPolyDP(ring.astype(np.float32), tolerance, closed=True)[:, 0]

@@ -31,6 +31,9 @@ FINEST_STRIDE = 4
 COARSEST_STRIDE = 32
 """Pixels per cell of the trunk's last stage, which the neck folds into stride 16."""
 
+MAX_IMAGE_SIZE = 16_384
+"""A side beyond which tables of positions alone take gigabytes: a slip, or a damaged file."""
+
 MEMORY_STRIDE = 16
 """Pixels per cell of the features that remember, attend and decode."""
 
@@ -347,6 +350,8 @@ class ModelConfig:
                 f"image_size {self.image_size} is no multiple of {COARSEST_STRIDE}, the coarsest stride; "
                 f"give {neighbours(self.image_size, COARSEST_STRIDE)}"
             )
+        if self.image_size > MAX_IMAGE_SIZE:
+            raise ConfigError(f"image_size is {self.image_size}; give {MAX_IMAGE_SIZE} at most")
         self.encoder.check(self.image_size)
         grid = self.memory_grid
         if grid is not None and (type(grid) is not int or grid < 1 or self.memory_size % grid):

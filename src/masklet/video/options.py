@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
-from masklet.errors import ConfigError, FormatError
+from masklet.errors import ConfigError, FormatError, is_within
 from masklet.nn import ModelConfig
 from masklet.video.policies import MemoryPolicy, make_policy
 
@@ -50,8 +50,8 @@ class TrackingOptions:
         if self.corrections not in get_args(Corrections):
             raise ConfigError(f"corrections is {self.corrections!r}; give 'local' or 'published'")
         for name in ("fill_holes", "disk_budget", "feature_budget"):
-            if (getattr(self, name) or 0) < 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; give 0 or more, or None")
+            if (value := getattr(self, name)) is not None and not is_within(value, 0, float("inf")):
+                raise ConfigError(f"{name} is {value!r}; give 0 or more, or None")
 
     def policy_for(self, config: ModelConfig) -> MemoryPolicy:
         """The policy; a named one gets as many slots as the model has. Raises `ConfigError` for an unknown name."""

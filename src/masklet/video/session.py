@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from masklet.checkpoints import load_engine
 from masklet.engines.base import Engine
-from masklet.errors import FormatError, SessionError
+from masklet.errors import ConfigError, FormatError, SessionError, need
 from masklet.formats.base import Facts, PlainFrame, comes_evenly
 from masklet.formats.description import Description
 from masklet.formats.json_file import check_plain
@@ -52,9 +52,10 @@ class Session:
         device: str | torch.device | None = None,
         options: TrackingOptions | None = None,
     ) -> None:
+        self.options = TrackingOptions() if options is None else options
+        need(self.options, TrackingOptions, "options", ConfigError)
         self.source: FrameSource = video if isinstance(video, FrameSource) else open_video(video)
         self.path = str(video if isinstance(video, str | PathLike) else getattr(video, "path", ""))
-        self.options = options or TrackingOptions()
         try:
             self.engine: Engine = load_engine(model, device=device)
             self.policy = self.options.policy_for(self.engine.config)
@@ -263,6 +264,8 @@ class Session:
     def replay(self, events: Sequence[Event]) -> None:
         """Do recorded events on top of what is there, computing everything."""
         for event in events:
+            if not isinstance(event, Event):
+                raise SessionError(f"{event!r:.80} is no event; give those of tracker.events")
             self._do(event)
 
     def result(self, frame: int) -> FrameResult:

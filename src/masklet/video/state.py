@@ -227,7 +227,7 @@ Tracks = Mapping[ObjectId, ObjectTrack]
 
 def known_track(tracks: Tracks, name: ObjectId) -> ObjectTrack:
     """The object's track. Raises `SessionError` for an unknown object."""
-    if name not in tracks:
+    if name not in [*tracks]:  # a list takes what cannot be hashed too
         known = ", ".join(repr(other) for other in tracks) or "none yet"
         raise SessionError(f"there is no object {name!r}; known objects: {known}")
     return tracks[name]

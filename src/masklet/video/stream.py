@@ -3,6 +3,7 @@ frames whose result would come too late are dropped, and it says so."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from masklet.checkpoints import load_engine
 from masklet.engines.base import Engine
-from masklet.errors import ConfigError, MediaError, SessionError
+from masklet.errors import ConfigError, MediaError, SessionError, is_within, need
 from masklet.formats.description import Description
 from masklet.media.source import Frame
 from masklet.nn import Levels
@@ -75,7 +76,8 @@ class StreamTracker:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.engine: Engine = load_engine(model, device=device)
-        self.options = options or TrackingOptions()
+        self.options = TrackingOptions() if options is None else options
+        need(self.options, TrackingOptions, "options", ConfigError)
         self.policy = self.options.policy_for(self.engine.config)
         self.tracks: Tracks = {}
         self._new = ObjectTrack(RecentFrames(self.policy.window))
@@ -263,7 +265,7 @@ class DeadlineTracker:
         options: TrackingOptions | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if not 0 < deadline < float("inf"):
+        if not is_within(deadline, 0, sys.float_info.max) or not deadline:
             raise ConfigError(f"the deadline is {deadline!r}; give seconds, more than 0")
         self.deadline = deadline
         self.stream = StreamTracker(model, device=device, options=options, clock=lambda: self._captured)

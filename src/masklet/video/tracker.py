@@ -10,7 +10,7 @@ from os import PathLike
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from masklet.errors import PromptError
+from masklet.errors import PromptError, SessionError, need
 from masklet.masks.shape import MAX_KNOWN, MIN_AREA, new_things, same_thing
 from masklet.media.source import Frame
 from masklet.prompts import Prompt, make_prompt, merge_prompts
@@ -253,6 +253,10 @@ class VideoTracker(Session):
         self._check_open()
         start = None if start is None else checked_frame(start, "start")
         stop = None if stop is None else checked_frame(stop, "stop")
+        if within is not None:
+            need(within, range, "within", SessionError)
+            if within.step != 1:
+                raise SessionError(f"within is {within}; give frames one after another, such as range(24, 72)")
         spans = passes(self.tracks, start, stop, direction, only, within)
         if resume:
             spans = self.remaining(spans, only)
