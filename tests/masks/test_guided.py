@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from masklet.errors import PromptError
-from masklet.masks.finish import SoftEdges, guided, mask_alpha
+from masklet.masks.finish import Finish, SoftEdges, finished_alpha, guided, mask_alpha
 
 
 def hair() -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
@@ -78,6 +79,19 @@ def test_the_radius_goes_by_the_side_of_the_mask(side: int, width: int, radius: 
 def test_hard_edges_are_the_mask() -> None:
     image, mask, _ = hair()
     np.testing.assert_array_equal(mask_alpha(image, mask, "hard"), mask)
+
+
+@pytest.mark.parametrize("pixels", [1, 4, 30, -1, -4, -30])
+@pytest.mark.parametrize("box", [(0, 0, 9, 12), (20, 15, 50, 40), (55, 30, 80, 60), (0, 0, 80, 60), (3, 3, 3, 3)])
+def test_an_edge_moves_by_a_disc_wherever_the_thing_lies(box: tuple[int, int, int, int], pixels: int) -> None:
+    """Only the surroundings of the thing are looked at: that changes nothing."""
+    logits = np.full((60, 80), -9, np.float32)
+    logits[box[1] : box[3], box[0] : box[2]] = 9
+    soft = finished_alpha(np.zeros((60, 80, 3), np.uint8), logits, Finish())
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * abs(pixels) + 1,) * 2)
+    expected = (cv2.dilate if pixels > 0 else cv2.erode)(soft, disc)
+    found = finished_alpha(np.zeros((60, 80, 3), np.uint8), logits, Finish(grow=pixels))
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_the_filter_is_that_of_the_paper() -> None:
