@@ -53,6 +53,16 @@ def test_a_value_of_another_type(what: str) -> None:
         call()
 
 
+@pytest.mark.parametrize("captured", ["now", NAN, float("inf")])
+def test_a_time_that_is_none_leaves_the_stream_as_it_was(captured: Any) -> None:
+    tracker = masklet.DeadlineTracker(FakeEngine(), deadline=5.0)
+    with pytest.raises(masklet.MediaError, match=r"captured is .*; give a time of the clock in seconds"):
+        tracker.offer(PICTURE, captured)
+    assert tracker.offer(PICTURE) is not None
+    assert tracker.punctuality().followed == 1
+    assert np.isfinite(tracker.punctuality().median)
+
+
 def test_calls_of_a_tracker() -> None:
     with masklet.VideoTracker([PICTURE] * 4, FakeEngine()) as tracker:
         tracker.add_points(frame=0, object=1, points=[(20, 20)])

@@ -290,10 +290,12 @@ class DeadlineTracker:
             The result, whose `time` is that of the capture; None for a frame that was dropped.
 
         Raises:
-            MediaError: The image is no such array, or of another size than the first.
+            MediaError: The image is no such array, or of another size than the first, or the time is no number.
         """
         begun = self._clock()
         captured = begun if captured is None else captured
+        if not is_within(captured, -sys.float_info.max, sys.float_info.max):  # NaN would stay in every percentile
+            raise MediaError(f"captured is {captured!r}; give a time of the clock in seconds, or None for now")
         self._captures.append(captured)
         if self._is_stale(begun - captured):
             self._dropped += 1
