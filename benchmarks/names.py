@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from masklet.image import ImagePredictor
-from masklet.image.names import MIN_LIKENESS, appearances, likenesses, prototypes
+from masklet.image.names import MIN_NAME_LIKENESS, appearances, likenesses, prototypes
 from masklet.image.picture import crop_of
 from masklet.media.image_file import read_image
 
@@ -92,9 +92,9 @@ def draw(
     figures = []
     for known, places in tests.items():
         rows = likenesses(vectors[places], kinds)
-        right, told = np.array(kinds.names)[rows.argmax(axis=1)] == known, rows.max(axis=1) >= MIN_LIKENESS
+        right, told = np.array(kinds.names)[rows.argmax(axis=1)] == known, rows.max(axis=1) >= MIN_NAME_LIKENESS
         figures.append((right.mean(), (right & told).mean(), (~right & told).mean(), (~told).mean()))
-    others = likenesses(vectors[name == ""], kinds).max(axis=1) < MIN_LIKENESS
+    others = likenesses(vectors[name == ""], kinds).max(axis=1) < MIN_NAME_LIKENESS
     return (*np.mean(figures, axis=0), float(others.mean()))
 
 

@@ -22,7 +22,7 @@ from rich.table import Table
 import masklet
 from masklet.engines.fake import FakeEngine
 from masklet.video.review import ReviewReason
-from masklet.video.store import PAGE_FRAMES, Record, StoredFrames
+from masklet.video.store import PAGE_FRAMES, StoredFrame, StoredFrames
 
 
 def session(frames: int, objects: int) -> masklet.VideoTracker:
@@ -33,7 +33,7 @@ def session(frames: int, objects: int) -> masklet.VideoTracker:
     list(tracker.propagate(stop=2))
     for name, track in tracker.tracks.items():
         record = track.tracked._pages[0][1]  # type: ignore[attr-defined]
-        pages: dict[int, dict[int, Record]] = {}
+        pages: dict[int, dict[int, StoredFrame]] = {}
         for frame in range(1, frames):
             doubt = str(ReviewReason.LOW_IOU) if (frame + 7 * int(name)) % 100 == 0 else ""
             stats = replace(record.stats, frame=frame, doubt=doubt)

@@ -132,13 +132,13 @@ def take_up(tracker: VideoTracker, result: FrameResult, options: DiscoveryOption
     """Begin an object with every new thing in a frame. Returns whether there was one."""
     before = len(tracker.tracks)
     if before < options.most:
-        masks, labels = candidates(tracker, result, options)
+        masks, labels = masks_found(tracker, result, options)
         room, known = options.most - before, options.most_known
         tracker.take_up(result, masks, labels, least_area=options.least_area, most_known=known, room=room)
     return len(tracker.tracks) > before
 
 
-def candidates(
+def masks_found(
     tracker: VideoTracker, result: FrameResult, options: DiscoveryOptions
 ) -> tuple[Iterable[NDArray[np.bool_]], Sequence[str]]:
     """What is found in a frame, the surest first, and what it is called: masks of everything, of what the text names,

@@ -29,7 +29,7 @@ from masklet.checkpoints.models import open_exported
 from masklet.datasets.registry import recognise_dataset
 from masklet.engines import DESCRIPTION_FILE
 from masklet.engines.base import FUNCTIONS, Engine
-from masklet.engines.graphs import INPUTS, OUTPUTS, SHARED, Exported, GraphEngine, Precision
+from masklet.engines.graphs import INPUTS, OUTPUTS, SHARED, Exported, ExportPrecision, GraphEngine
 from masklet.engines.torch import Model, folded
 from masklet.errors import ConfigError, EngineError, FormatError, nearest
 from masklet.masks.shape import mask_box
@@ -80,7 +80,7 @@ def export_model(
     *,
     engine: str = "onnx",
     objects: Sequence[int] = (),
-    precision: Precision = "float32",
+    precision: ExportPrecision = "float32",
     calibration: Path | None = None,
     least_iou: float | None = None,
     frames: int = CLIP_FRAMES,
@@ -267,7 +267,7 @@ def package(
     *,
     engine: str,
     objects: Sequence[int] = (),
-    precision: Precision = "float32",
+    precision: ExportPrecision = "float32",
 ) -> Exported:
     """Make the folder of an engine, which must not exist, from ONNX graphs; those of int8 are quantised already."""
     folder.mkdir()
@@ -277,13 +277,13 @@ def package(
     return _described(model, folder, engine, tuple(sorted(set(objects))) or packing.objects, precision)
 
 
-def _as_onnx(graph: Path, folder: Path, precision: Precision) -> None:
+def _as_onnx(graph: Path, folder: Path, precision: ExportPrecision) -> None:
     shutil.copy(graph, folder)
     if precision == "float16":
         _halve(folder / graph.name)
 
 
-def _as_openvino(graph: Path, folder: Path, precision: Precision) -> None:
+def _as_openvino(graph: Path, folder: Path, precision: ExportPrecision) -> None:
     import openvino
 
     found = openvino.convert_model(graph)
@@ -303,7 +303,9 @@ def _halve(path: Path) -> None:
 class Packing:
     """How the folder of an engine is made of ONNX graphs."""
 
-    write: Callable[[Path, Path, Precision], None]  # takes a graph to the folder; its name stays, without the ending
+    write: Callable[
+        [Path, Path, ExportPrecision], None
+    ]  # takes a graph to the folder; its name stays, without the ending
     endings: tuple[str, ...]  # of the files that it writes; the first is what the engine opens
     needs: tuple[str, ...]  # modules that exporting needs; the extra that installs them is called as the engine
     objects: tuple[int, ...] = ()  # counts that graphs are fixed to, where none are given; empty for any

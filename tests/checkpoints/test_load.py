@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from masklet.checkpoints import Model, build_model, hub, load_model, names, save_model
-from masklet.checkpoints.files import describe
+from masklet.checkpoints.files import file_metadata
 from masklet.errors import CheckpointError, ConfigError, EngineError
 from masklet.nn import VARIANTS, ModelConfig
 
@@ -271,7 +271,7 @@ def test_names_of_transformers_that_differ(tmp_path: Path):
 
 def test_metadata_that_makes_no_sense(toy_config, tmp_path: Path):
     state = build_model(toy_config, seed=1).network.state_dict()
-    good = describe(toy_config)
+    good = file_metadata(toy_config)
 
     def told(config: str, sentence: str) -> None:
         save_file(state, tmp_path / "a.safetensors", metadata=good | {"masklet.config": config})
@@ -296,7 +296,7 @@ def test_metadata_that_makes_no_sense(toy_config, tmp_path: Path):
 def test_own_files_that_do_not_fit(toy_config, tmp_path: Path):
     state = build_model(toy_config, seed=1).network.state_dict()
     del state["maskmem_tpos_enc"]
-    save_file(state, tmp_path / "a.safetensors", metadata=describe(toy_config))
+    save_file(state, tmp_path / "a.safetensors", metadata=file_metadata(toy_config))
     refused(tmp_path / "a.safetensors", r"a\.safetensors does not fit toy: it lacks 1 tensor \(maskmem_tpos_enc\)")
 
 
@@ -317,7 +317,7 @@ def test_files_of_format_1_are_read(toy_config: ModelConfig, tmp_path: Path):
     del values["head"]
 
     def write(**fields: object) -> Path:
-        metadata = describe(config) | {"masklet.format": "1", "masklet.config": json.dumps(values | fields)}
+        metadata = file_metadata(config) | {"masklet.format": "1", "masklet.config": json.dumps(values | fields)}
         save_file(state, tmp_path / "a.safetensors", metadata=metadata)
         return tmp_path / "a.safetensors"
 
@@ -334,7 +334,7 @@ def test_calibrations_of_earlier_files_hold_for_followed_objects_too(toy_config:
     path, key = tmp_path / "a.safetensors", "sam_mask_decoder.calibration.iou"
 
     def written(iou: torch.Tensor) -> Path:
-        save_file({**model.network.state_dict(), key: iou}, path, metadata=describe(model.config))
+        save_file({**model.network.state_dict(), key: iou}, path, metadata=file_metadata(model.config))
         return path
 
     loaded = load_model(written(torch.tensor([0.1, 0.9, 0.2])), device="cpu")

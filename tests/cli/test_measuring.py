@@ -197,7 +197,7 @@ def test_runs_of_models_with_dots_have_folders_of_their_own(
     """As docs/evaluation.md has it: runs/davis2017-sam2.1-tiny-vos-mask."""
     monkeypatch.chdir(tmp_path)
     asked = []
-    monkeypatch.setattr("masklet.evaluation.run.begin", lambda plan: asked.append(plan.out) or [])
+    monkeypatch.setattr("masklet.evaluation.run.begin_run", lambda plan: asked.append(plan.out) or [])
     command = ("eval", "vos", "--dataset", "davis2017", "--root", davis)
     for model in ("sam2.1-tiny", "sam2.1-large", tmp_path / "mine.safetensors"):
         (tmp_path / "mine.safetensors").touch()

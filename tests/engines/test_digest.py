@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from masklet.checkpoints import build_model
-from masklet.engines.torch import digest_of
+from masklet.engines.torch import weights_digest
 from tests.video.test_session import TOY
 
 
@@ -20,12 +20,12 @@ def test_precision_does_not_matter() -> None:
     model = build_model(TOY, seed=3)
     digest = model.digest
     model.network.to(torch.bfloat16)
-    assert digest_of(model.network.named_parameters()) == digest
+    assert weights_digest(model.network.named_parameters()) == digest
 
 
 def test_names_and_shapes_count() -> None:
     weights = torch.arange(6.0)
-    digest = digest_of([("a", weights)])
-    assert digest_of([("b", weights)]) != digest
-    assert digest_of([("a", weights.reshape(2, 3))]) != digest
-    assert digest_of([("b", weights), ("a", weights)]) == digest_of([("a", weights), ("b", weights)])
+    digest = weights_digest([("a", weights)])
+    assert weights_digest([("b", weights)]) != digest
+    assert weights_digest([("a", weights.reshape(2, 3))]) != digest
+    assert weights_digest([("b", weights), ("a", weights)]) == weights_digest([("a", weights), ("b", weights)])

@@ -16,7 +16,7 @@ from masklet.evaluation.images import ImageClicks
 from masklet.evaluation.methods import MethodChoice
 from masklet.evaluation.protocols import Prompting
 from masklet.evaluation.report import remarks, write_report
-from masklet.evaluation.run import Measurement, begin, measure, read_run
+from masklet.evaluation.run import Measurement, begin_run, measure_clips, read_run
 from masklet.evaluation.videos import SemiSupervised
 from masklet.executors import Failure, Serial
 from masklet.media.image_file import read_image
@@ -32,7 +32,7 @@ def plan_of(
 
 def finish(plan: Measurement) -> list[str]:
     """Do what is left; the names of the clips that were done."""
-    return [clip.name for clip, _ in measure(plan, begin(plan), Serial())]
+    return [clip.name for clip, _ in measure_clips(plan, begin_run(plan), Serial())]
 
 
 def test_a_run_leaves_everything_in_its_folder(make: Make, tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_a_run_leaves_everything_in_its_folder(make: Make, tmp_path: Path) -> No
 
 def test_a_run_goes_on_where_it_was(make: Make, tmp_path: Path) -> None:
     plan = plan_of(make, tmp_path / "run")
-    done = measure(plan, begin(plan), Serial())
+    done = measure_clips(plan, begin_run(plan), Serial())
     next(done)
     done.close()
     assert finish(plan) == ["second"]
@@ -72,9 +72,9 @@ def test_another_prompt_is_another_run(make: Make, tmp_path: Path) -> None:
     other = Measurement(plan.dataset, SemiSupervised(Prompting("box")), plan.choice, plan.out)
     told = r"is a run with other settings \(options\.prompting\.prompt 'mask', now 'box'\); give another --out, or --ov"
     with pytest.raises(EvaluationError, match=told):  # what is equal is not told
-        begin(other)
+        begin_run(other)
     running.clear(plan.out)
-    assert len(begin(other)) == 2
+    assert len(begin_run(other)) == 2
 
 
 def test_masks_that_are_of_no_run_stay(make: Make, tmp_path: Path) -> None:
@@ -84,14 +84,14 @@ def test_masks_that_are_of_no_run_stay(make: Make, tmp_path: Path) -> None:
     running.clear(plan.out)
     assert (tmp_path / "run/masks").exists()
     with pytest.raises(EvaluationError, match="holds no run, but masks, which stay there; give another --out"):
-        begin(plan)
+        begin_run(plan)
 
 
 def test_a_damaged_clip_is_told_and_the_others_go_on(make: Make, tmp_path: Path) -> None:
     plan = plan_of(make, tmp_path / "run")
     mask = tmp_path / "davis2017/Annotations/480p/first/00003.png"
     mask.write_bytes(mask.read_bytes()[:80])
-    done = {clip.name: outcome for clip, outcome in measure(plan, begin(plan), Serial())}
+    done = {clip.name: outcome for clip, outcome in measure_clips(plan, begin_run(plan), Serial())}
     assert isinstance(done["first"], Failure)
     assert "00003.png cannot be read as a PNG" in done["first"].reason
     assert not isinstance(done["second"], Failure)
@@ -105,7 +105,7 @@ def test_an_object_without_a_mask_where_it_enters_is_told(make: Make, tmp_path: 
     mask = index_map(2)
     mask[mask == 2] = 0
     save_mask(tmp_path / "ytvos/valid/Annotations/first/00002.png", mask)
-    done = {clip.name: outcome for clip, outcome in measure(plan, begin(plan), Serial())}
+    done = {clip.name: outcome for clip, outcome in measure_clips(plan, begin_run(plan), Serial())}
     assert isinstance(done["first"], Failure)
     assert "object 2 of first enters in frame 2, where it has no mask" in done["first"].reason
     assert not isinstance(done["second"], Failure)
@@ -115,7 +115,7 @@ def test_a_damaged_picture_is_told(make: Make, tmp_path: Path) -> None:
     plan = plan_of(make, tmp_path / "run")
     frame = tmp_path / "davis2017/JPEGImages/480p/second/00002.jpg"
     frame.write_bytes(frame.read_bytes()[:200])
-    done = {clip.name: outcome for clip, outcome in measure(plan, begin(plan), Serial())}
+    done = {clip.name: outcome for clip, outcome in measure_clips(plan, begin_run(plan), Serial())}
     assert isinstance(done["second"], Failure)
     assert "00002.jpg" in done["second"].reason
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from masklet.errors import EvaluationError, FormatError
 from masklet.evaluation.scoring import (
-    CHUNK,
+    FRAMES_AT_A_TIME,
     measure_frames,
     pair_folders,
     score_folders,
@@ -73,7 +73,7 @@ def test_merged_is_whole(folder: Path) -> None:
     whole = measure_frames(rules, (pair, frames))
     parts = [measure_frames(rules, (pair, frames[cut])) for cut in (np.s_[:7], np.s_[7:])]
     np.testing.assert_array_equal(join_measures(parts).boundary, whole.boundary)
-    assert CHUNK > 1
+    assert FRAMES_AT_A_TIME > 1
 
 
 def test_a_folder_for_each_object(folder: Path, tmp_path: Path) -> None:

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 import masklet
 from masklet.checkpoints import save_model
 from masklet.image import EncodedImage, ImagePredictor, Masks
-from masklet.image.predictor import loaded
+from masklet.image.predictor import cached_predictor
 from tests.conftest import GOLDEN
 
 
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
-    loaded.cache_clear()
+    cached_predictor.cache_clear()
     yield
-    loaded.cache_clear()
+    cached_predictor.cache_clear()
 
 
 @pytest.fixture
@@ -46,10 +46,10 @@ def test_one_click_gives_three(predictor: ImagePredictor) -> None:
 def test_the_model_stays_loaded_until_its_file_changes(weights: Path, cat: NDArray[np.uint8]) -> None:
     for model in (weights, str(weights), weights):
         masklet.segment(cat, points=[(113, 75)], model=model)
-    assert loaded.cache_info().misses == 1
+    assert cached_predictor.cache_info().misses == 1
     os.utime(weights, ns=(1, 1))
     masklet.segment(cat, points=[(113, 75)], model=weights)
-    assert loaded.cache_info().misses == 2
+    assert cached_predictor.cache_info().misses == 2
 
 
 def test_bad_input_has_its_sentence(predictor: ImagePredictor, tmp_path: Path) -> None:

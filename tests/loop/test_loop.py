@@ -22,7 +22,7 @@ from masklet.engines.fake import FAKE, FakeEngine
 from masklet.errors import FormatError, SessionError
 from masklet.loop import learn as learning
 from masklet.loop.ahead import Estimate, annotate, make_queue, ordered, read_queue, unlabelled
-from masklet.loop.collect import PRELABELED, annotated, collect
+from masklet.loop.collect import PRELABELED, annotated_clips, collect
 from masklet.loop.learn import judge, learn
 from masklet.loop.project import Loop, Version
 from masklet.training.loop import StageRun
@@ -174,7 +174,7 @@ def test_only_frames_that_a_person_answers_for_are_learned(loop: Loop, weights: 
         tracker.lock(5)
         tracker.save_changes()  # as the annotator does: in the journal alone
     collect(loop, ignore)
-    (clip,) = (clip for clip in annotated(loop) if clip.kind == "video")
+    (clip,) = (clip for clip in annotated_clips(loop) if clip.kind == "video")
     assert clip.annotated == (0, 2, 3, 5)
 
 
@@ -189,7 +189,7 @@ def test_what_the_loop_found_itself_is_not_learned_until_a_person_touched_it(
 
     def names() -> list[str]:
         collect(loop, ignore)
-        return [clip.name for clip in annotated(loop) if clip.name.endswith("one")]
+        return [clip.name for clip in annotated_clips(loop) if clip.name.endswith("one")]
 
     with tracker:
         tracker.add_mask(frame=0, object=1, mask=mask)
@@ -207,7 +207,7 @@ def test_objects_that_count_from_0_are_learned(weights: Path, tmp_path: Path) ->
     loop = Loop(tmp_path / "work")
     loop.ask(model=str(weights), data=(f"sav:{tmp_path / 'sav/sav_val'}",))
     collect(loop, ignore)
-    for clip in annotated(loop):
+    for clip in annotated_clips(loop):
         there = {frame: [mask.tolist() for mask in clip.masks(frame).values()] for frame in clip.annotated}
         assert there == {
             frame: [(index_map(frame) == number).tolist() for number in numbers]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from masklet.masks.rle import agreement, cut_patch, encode_rle, padded, paste, shared_area, union
+from masklet.masks.rle import agreement, cut_patch, encode_rle, padded_rle, paste, shared_area, union
 from masklet.masks.shape import common_box
 
 SIDES = st.integers(1, 20)
@@ -30,7 +30,7 @@ def test_a_patch_is_its_mask(mask: NDArray[np.bool_]) -> None:
     patch = cut_patch(mask)
     assert patch is not None
     assert (paste(patch, WHOLE) == mask).all()
-    assert padded(patch, (0, 0, 30, 30)) == encode_rle(mask)
+    assert padded_rle(patch, (0, 0, 30, 30)) == encode_rle(mask)
     assert patch.area == mask.sum()
 
 

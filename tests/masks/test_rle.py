@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from masklet.errors import FormatError
-from masklet.masks.rle import MAX_PIXELS, Rle, decode_rle, encode_rle, rle_area, rle_box, rle_from_json
+from masklet.masks.rle import MAX_MASK_PIXELS, Rle, decode_rle, encode_rle, rle_area, rle_box, rle_from_json
 
 MASKS = npst.arrays(np.bool_, st.tuples(st.integers(1, 40), st.integers(1, 40)))
 
@@ -89,7 +89,7 @@ def test_what_is_no_mask_is_said(value: object, sentence: str) -> None:
         rle_from_json(value, (2, 2))
 
 
-@pytest.mark.parametrize("size", [(0, 4), (4, -1), (MAX_PIXELS, 2)])
+@pytest.mark.parametrize("size", [(0, 4), (4, -1), (MAX_MASK_PIXELS, 2)])
 def test_sizes_beyond_reason_are_refused_before_memory_is_asked_for(size: tuple[int, int]) -> None:
     with pytest.raises(FormatError, match=r"expected sides over 0 and at most \d+ pixels"):
         decode_rle(Rle(size, "0"))

@@ -121,7 +121,7 @@ def test_what_is_no_series_of_one_place(folder: Path, tmp_path: Path, monkeypatc
     plain.mkdir()
     with pytest.raises(MediaError, match=r"a\.tif does not say where it lies"):
         MapSeries([write_map(plain / "a.tif", crs=None)])
-    monkeypatch.setattr(series, "MAX_PIXELS", 100)
+    monkeypatch.setattr(series, "MAX_MAP_PIXELS", 100)
     with pytest.raises(MediaError, match="has 160 x 128 pixels, too many for a frame; give a coarser resolution"):
         MapSeries(folder)
     monkeypatch.setattr(series, "find_spec", lambda _: None)

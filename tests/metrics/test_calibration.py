@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from masklet.errors import EvaluationError
-from masklet.metrics.calibration import calibration, merge
+from masklet.metrics.calibration import calibration, merge_calibrations
 
 SHARES = npst.arrays(np.float64, st.tuples(st.just(2), st.integers(2, 30)), elements=st.floats(0, 1))
 
@@ -15,7 +15,7 @@ SHARES = npst.arrays(np.float64, st.tuples(st.just(2), st.integers(2, 30)), elem
 @given(SHARES, st.integers(1, 29))
 def test_merged_is_whole(values: np.ndarray, cut: int) -> None:
     whole = calibration(*values)
-    merged = merge([calibration(*values[:, :cut]), calibration(*values[:, cut:])])
+    merged = merge_calibrations([calibration(*values[:, :cut]), calibration(*values[:, cut:])])
     np.testing.assert_array_equal(merged.counts, whole.counts)
     assert merged.error == pytest.approx(whole.error, abs=1e-12)
 
@@ -37,5 +37,5 @@ def test_bad_input() -> None:
     with pytest.raises(EvaluationError, match=r"estimates reach from 0\.0 to 1\.5"):
         calibration(np.array([0, 1.5]), np.zeros(2))
     with pytest.raises(EvaluationError, match="different numbers of bins"):
-        merge([calibration(np.zeros(1), np.zeros(1), 5), calibration(np.zeros(1), np.zeros(1), 6)])
+        merge_calibrations([calibration(np.zeros(1), np.zeros(1), 5), calibration(np.zeros(1), np.zeros(1), 6)])
     assert np.isnan(calibration(np.zeros(0), np.zeros(0)).error)

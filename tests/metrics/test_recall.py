@@ -9,7 +9,7 @@ import pytest
 from masklet.errors import EvaluationError
 from masklet.masks.rle import Patch, cut_patch, encode_rle
 from masklet.metrics.jf import region_similarity
-from masklet.metrics.recall import THRESHOLDS, iou_table, recalled
+from masklet.metrics.recall import THRESHOLDS, iou_table, is_found
 
 
 def square(y: int, x: int, side: int) -> np.ndarray:
@@ -43,7 +43,7 @@ def test_the_table_is_the_iou_of_the_masks() -> None:
 def test_it_is_what_coco_says(seed: int, most: int) -> None:
     """The published evaluator, on objects that overlap, with equal scores and with more masks than count."""
     found, truth, scores = scattered(seed)
-    ours = recalled(iou_table(patches(found), patches(truth)), scores, most)
+    ours = is_found(iou_table(patches(found), patches(truth)), scores, most)
     np.testing.assert_allclose(ours.mean(axis=1), coco_recall(found, truth, scores, most), atol=1e-12)
 
 
@@ -77,22 +77,22 @@ def coco_recall(found: list[np.ndarray], truth: list[np.ndarray], scores: np.nda
 def test_a_second_mask_of_an_object_adds_nothing() -> None:
     """Of two objects one is found, three times."""
     ious = np.array([[0.9, 0.0], [0.8, 0.0], [1.0, 0.0]])
-    found = recalled(ious, np.array([0.9, 0.8, 0.7]), 100)
+    found = is_found(ious, np.array([0.9, 0.8, 0.7]), 100)
     assert not found[:, 1].any()
     assert found[:, 0].all()  # the third alone reaches 0.95; at 0.9 the first is the one that counts
 
 
 def test_only_the_surest_count() -> None:
     ious = np.array([[0.6, 0.0], [0.0, 0.7]])
-    found = recalled(ious, np.array([0.2, 0.9]), 1)
+    found = is_found(ious, np.array([0.2, 0.9]), 1)
     assert found.sum(axis=0).tolist() == [0, (THRESHOLDS < 0.71).sum()]
 
 
 def test_nothing_found_and_nothing_there() -> None:
-    assert not recalled(np.zeros((0, 3)), np.zeros(0), 100).any()
-    assert recalled(np.zeros((3, 0)), np.zeros(3), 100).shape == (10, 0)
+    assert not is_found(np.zeros((0, 3)), np.zeros(0), 100).any()
+    assert is_found(np.zeros((3, 0)), np.zeros(3), 100).shape == (10, 0)
 
 
 def test_scores_that_do_not_fit_are_told() -> None:
     with pytest.raises(EvaluationError, match="2 scores; give"):
-        recalled(np.zeros((3, 1)), np.zeros(2), 100)
+        is_found(np.zeros((3, 1)), np.zeros(2), 100)

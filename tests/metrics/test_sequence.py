@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from masklet.errors import EvaluationError
-from masklet.metrics.sequence import VOID, Measured, join_measures, measure, measure_masks, with_objects
+from masklet.metrics.sequence import VOID, Measured, join_measures, measure_masks, measure_sequence, with_objects
 
 MAPS = npst.arrays(
     np.uint8,
@@ -25,8 +25,8 @@ def assert_equal(one: Measured, other: Measured) -> None:
 @settings(deadline=None)
 @given(MAPS, st.integers(1, 4))
 def test_merged_is_whole(maps: np.ndarray, cut: int) -> None:
-    parts = [measure(*maps[:, :cut]), measure(*maps[:, cut:])]
-    assert_equal(join_measures(parts), measure(*maps))
+    parts = [measure_sequence(*maps[:, :cut]), measure_sequence(*maps[:, cut:])]
+    assert_equal(join_measures(parts), measure_sequence(*maps))
 
 
 def test_an_object_that_is_missing_from_the_prediction_is_empty_there() -> None:
@@ -34,7 +34,7 @@ def test_an_object_that_is_missing_from_the_prediction_is_empty_there() -> None:
     truth[:, 1:3, 1:3] = 1
     truth[1, 4, 4] = 3
     predicted = np.where(truth == 1, truth, 0).astype(np.uint8)
-    found = measure(predicted, truth)
+    found = measure_sequence(predicted, truth)
     assert found.objects == (1, 3)
     assert found.region.tolist() == [[1, 1], [1, 0]]  # object 3 is absent from both in the first frame
     assert found.boundary.tolist() == [[1, 1], [1, 0]]
@@ -45,13 +45,13 @@ def test_an_object_that_is_missing_from_the_prediction_is_empty_there() -> None:
 def test_unknown_pixels_count_for_nobody() -> None:
     truth = np.array([[[1, 1, VOID, 0]]], np.uint8)
     predicted = np.array([[[1, 1, 1, 0]]], np.uint8)
-    assert measure(predicted, truth).region.tolist() == [[1.0]]
-    assert measure(predicted, truth).objects == (1,)
+    assert measure_sequence(predicted, truth).region.tolist() == [[1.0]]
+    assert measure_sequence(predicted, truth).objects == (1,)
 
 
 def test_wide_numbers() -> None:
     truth = np.full((1, 3, 3), 40_000, np.uint16)
-    assert measure(truth, truth).objects == (40_000,)
+    assert measure_sequence(truth, truth).objects == (40_000,)
 
 
 def test_masks_may_overlap() -> None:
@@ -65,7 +65,7 @@ def test_masks_may_overlap() -> None:
 
 def test_chosen_objects() -> None:
     truth = np.array([[[1, 2]]], np.uint8)
-    found = with_objects(measure(truth, truth), (2, 9))
+    found = with_objects(measure_sequence(truth, truth), (2, 9))
     assert found.objects == (2, 9)
     assert found.truth_area.tolist() == [[1], [0]]
     assert found.region.tolist() == [[1.0], [1.0]]
@@ -75,6 +75,6 @@ def test_chosen_objects() -> None:
 def test_what_does_not_fit_is_named() -> None:
     maps = np.zeros((2, 4, 5), np.uint8)
     with pytest.raises(EvaluationError, match=r"\(2, 4, 5\) and true ones of \(1, 4, 5\); give two of one shape"):
-        measure(maps, maps[:1])
+        measure_sequence(maps, maps[:1])
     with pytest.raises(EvaluationError, match="predicted maps of the type int64; give uint8 or uint16"):
-        measure(maps.astype(np.int64), maps)  # type: ignore[arg-type]
+        measure_sequence(maps.astype(np.int64), maps)  # type: ignore[arg-type]

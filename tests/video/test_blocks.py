@@ -18,7 +18,7 @@ from masklet.engines.fake import FAKE, FakeEngine
 from masklet.errors import CheckpointError, FormatError
 from masklet.formats.project_file import FRAMES_PER_BLOCK, read_project, write_project
 from masklet.video import VideoTracker, packing
-from masklet.video.packing import STATS_ATTACHMENT, json_texts, metadata_of, name_of
+from masklet.video.packing import STATS_ATTACHMENT, block_name, json_texts, metadata_of
 from masklet.video.state import stats_of
 from masklet.video.store import StoredFrames
 
@@ -143,7 +143,7 @@ def test_a_damaged_block_is_told_when_it_is_looked_at(session: tuple[Path, Video
         arrays["packed"][0] += 4
 
     for change in (cut, tangle, stretch):
-        with opened(changed(session[0], tmp_path, name_of(1), change)) as reopened:
+        with opened(changed(session[0], tmp_path, block_name(1), change)) as reopened:
             assert reopened.result(10).objects[7].mask.any()
             with pytest.raises(FormatError, match=r"what the project remembers is damaged: .*; give another copy"):
                 reopened.result(FRAMES_PER_BLOCK)
@@ -170,7 +170,7 @@ def test_columns_are_checked(column: str, value: float, session: tuple[Path, Vid
 
 def test_what_does_not_fit_is_refused(session: tuple[Path, VideoTracker], tmp_path: Path) -> None:
     was = read_project(session[0])
-    less = {name: data for name, data in was.attachments.items() if name != name_of(2)}
+    less = {name: data for name, data in was.attachments.items() if name != block_name(2)}
     write_project(tmp_path / "b.masklet", dataclasses.replace(was, attachments=less))
     with pytest.raises(FormatError, match=r"it lacks block-00002\.safetensors; give another copy"):
         opened(tmp_path / "b.masklet")

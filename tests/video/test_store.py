@@ -14,7 +14,7 @@ from masklet.engines.arrays import as_memory, sigmoid
 from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError
 from masklet.video.state import KnownFrame
-from masklet.video.store import PAGE_FRAMES, FrameStore, StoredFrames, pack, unpack
+from masklet.video.store import PAGE_FRAMES, FrameStore, StoredFrames, packed_frame, unpack
 from tests.conftest import GOLDEN
 
 CLIP = GOLDEN / "video/frames"
@@ -102,12 +102,14 @@ def test_a_memory_is_encoded_again_once() -> None:
 
 def test_an_absent_object_stays_absent() -> None:
     gone = np.full((4, 4), -1024.0)
-    pointer, logits = unpack(pack(None, gone), 4)
+    pointer, logits = unpack(packed_frame(None, gone), 4)
     assert pointer is None
     assert np.array_equal(logits, gone)
 
 
-@pytest.mark.parametrize("data", [b"", b"abc", pack(None, np.zeros((5, 5))), pack(None, np.zeros((4, 4)))[:-3]])
+@pytest.mark.parametrize(
+    "data", [b"", b"abc", packed_frame(None, np.zeros((5, 5))), packed_frame(None, np.zeros((4, 4)))[:-3]]
+)
 def test_damaged_masks_are_refused(data: bytes) -> None:
     with pytest.raises(FormatError, match=r"a mask that the project remembers .*; give another copy"):
         unpack(data, 4)

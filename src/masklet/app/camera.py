@@ -133,7 +133,7 @@ class CameraSession(SharedSession):
 def list_objects(result: FrameResult | None, tracks: Tracks) -> list[dict[str, Any]]:
     """All objects, each with its prompts on the newest frame."""
     frame = -1 if result is None else result.frame
-    return [summary.described(name, track, [frame]) | {"cells": "", "ious": ""} for name, track in tracks.items()]
+    return [summary.object_summary(name, track, [frame]) | {"cells": "", "ious": ""} for name, track in tracks.items()]
 
 
 def application(session: CameraSession) -> Starlette:

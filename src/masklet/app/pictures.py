@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from masklet.media.source import FrameSource, open_video
 
-JPEG_QUALITY = 90
+PAGE_JPEG_QUALITY = 90
 """Of the JPEGs, 0..100."""
 
-CACHE_BYTES = 96 << 20
+JPEG_CACHE_BYTES = 96 << 20
 """Bytes of JPEGs that are kept of a video: a window around where people look."""
 
 DECODED_BYTES = 48 << 20
@@ -59,7 +59,7 @@ class Pictures:
         with self._lock:
             self._bytes += len(data) - len(self._kept.pop(key, b""))
             self._kept[key] = data
-            while self._bytes > CACHE_BYTES and len(self._kept) > 1:
+            while self._bytes > JPEG_CACHE_BYTES and len(self._kept) > 1:
                 self._bytes -= len(self._kept.popitem(last=False)[1])
         return data
 
@@ -75,7 +75,9 @@ def encode(image: NDArray[np.uint8], width: int = 0) -> bytes:
     if 0 < width < full:
         size = (width, max(1, round(height * width / full)))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    done, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, PAGE_JPEG_QUALITY]
+    )
     assert done, "OpenCV encodes every uint8 picture as JPEG"
     return data.tobytes()
 

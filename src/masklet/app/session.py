@@ -53,7 +53,7 @@ UNDER_WAY = {
 }
 """What each kind of long work is."""
 
-Task = tuple[Steps, Callable[[str], None]]
+LongWork = tuple[Steps, Callable[[str], None]]
 """Long work, and what is called when it is over, with a sentence on what hindered it, or an empty text."""
 
 
@@ -83,7 +83,7 @@ class AnnotationSession(SharedSession):
         self.writes["import"] = partial(self._begin, "import", self._import)
         self.writes["stop"] = lambda said: self._end_job(str(said.get("job", "follow")))
         self._pictures, self._classes, self._engine = pictures, list(classes), engine
-        self._jobs: dict[str, Task] = {}  # what is under way; all take turns
+        self._jobs: dict[str, LongWork] = {}  # what is under way; all take turns
         self._look: int | None = None
         self._epoch = 0
         self._summary = summary.SessionSummary()
@@ -174,7 +174,7 @@ class AnnotationSession(SharedSession):
 
     # --- long work ----------------------------------------------------------------------------------
 
-    def _begin(self, kind: str, begin: Callable[[Said], Task], said: Said) -> None:
+    def _begin(self, kind: str, begin: Callable[[Said], LongWork], said: Said) -> None:
         if kind in self._jobs:
             raise SessionError(f"{UNDER_WAY[kind]} already; wait for it, or stop it")
         self._jobs[kind] = begin(said)
@@ -200,7 +200,7 @@ class AnnotationSession(SharedSession):
             steps.close()
             end(sentence)
 
-    def _follow(self, said: Said) -> Task:
+    def _follow(self, said: Said) -> LongWork:
         direction, first, self._kept.interrupted = said.get("direction", "forward"), said.get("first"), None
         passes = self._tracker.propagate(
             first,
@@ -234,7 +234,7 @@ class AnnotationSession(SharedSession):
         self._try_to_keep()
         self._tell({**self.state(), "sentence": sentence})
 
-    def _export(self, said: Said) -> Task:
+    def _export(self, said: Said) -> LongWork:
         objects = said.get("objects")
         steps = export(
             self._tracker,
@@ -252,7 +252,7 @@ class AnnotationSession(SharedSession):
         if sentence:
             self._tell({"type": "warning", "job": "export", "sentence": sentence})
 
-    def _import(self, said: Said) -> Task:
+    def _import(self, said: Said) -> LongWork:
         last = None if said.get("last") is None else int(said["last"])
         path = self.folder / "imports" / Path(str(said["file"])).name
         if not path.is_file():

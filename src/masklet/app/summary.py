@@ -65,10 +65,10 @@ class SessionSummary:
 
 def object_of(name: ObjectId, track: ObjectTrack, frames: int) -> dict[str, Any]:
     """All that a page shows of an object but its masks."""
-    return {**described(name, track, track.prompts), **strips(track, frames)}
+    return {**object_summary(name, track, track.prompts), **strips(track, frames)}
 
 
-def described(name: ObjectId, track: ObjectTrack, frames: Iterable[int]) -> dict[str, Any]:
+def object_summary(name: ObjectId, track: ObjectTrack, frames: Iterable[int]) -> dict[str, Any]:
     """What is said of an object, with the prompts on frames."""
     prompts = {str(frame): drawn_prompt(track.prompts[frame]) for frame in frames if frame in track.prompts}
     return {

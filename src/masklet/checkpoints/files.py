@@ -39,7 +39,7 @@ _ZIP_START = b"PK\x03\x04"
 MAX_PICKLE = 1 << 26
 """Bytes of a pickle without its tensors, and of one value in it: 64 MiB."""
 
-MAX_STEPS = 10_000_000
+MAX_INSTRUCTIONS = 10_000_000
 """Instructions of a pickle."""
 
 LEGACY_PICKLES = 5
@@ -141,7 +141,7 @@ def _check_pickles(path: Path) -> None:
         for _ in range(LEGACY_PICKLES):
             for _step in pickletools.genops(_Bounded(file)):  # type: ignore[arg-type]
                 steps += 1
-                if steps > MAX_STEPS or file.tell() > MAX_PICKLE:
+                if steps > MAX_INSTRUCTIONS or file.tell() > MAX_PICKLE:
                     raise CheckpointError(f"{path.name} holds a very long pickle; {_TOO_LARGE}")
 
 
@@ -212,7 +212,7 @@ def _kind(value: Any) -> str:
     return "an empty dict" if value == {} else f"a value of type {type(value).__name__}"
 
 
-def describe(config: ModelConfig) -> dict[str, str]:
+def file_metadata(config: ModelConfig) -> dict[str, str]:
     """The metadata of a file that holds a model of this configuration."""
     return {
         "format": "pt",  # other libraries look for it

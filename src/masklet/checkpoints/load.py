@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from masklet.atomic import atomic_write
 from masklet.checkpoints import registry
-from masklet.checkpoints.files import TORCH_SUFFIXES, Weights, describe, read_config, read_weights
+from masklet.checkpoints.files import TORCH_SUFFIXES, Weights, file_metadata, read_config, read_weights
 from masklet.engines.torch import Model
 from masklet.errors import DAMAGED, CheckpointError, ConfigError, EngineError, FormatError, nearest
 from masklet.nn import NANO, VARIANTS, ModelConfig, Network
@@ -241,7 +241,7 @@ def save_model(model: Model, path: str | os.PathLike[str], *, dtype: str | torch
     state = _portable(model, choose_dtype(dtype) if dtype else model.dtype)
     try:
         with atomic_write(target, durable=True) as temporary:
-            save_file(state, temporary, metadata=describe(model.config))
+            save_file(state, temporary, metadata=file_metadata(model.config))
             temporary.chmod(_PERMISSIONS)
     except FormatError as error:
         raise CheckpointError(str(error)) from error

@@ -126,9 +126,9 @@ class ReadingChoice:
         """What was given, as `VolumeSlices` and `MapSeries` of `masklet.media` take it."""
         found = {name: value for name, value in vars(self).items() if value is not None and value is not False}
         if self.window is not None and "," in self.window:
-            found["window"] = pair(self.window, "--window", "LEVEL,WIDTH")
+            found["window"] = parse_pair(self.window, "--window", "LEVEL,WIDTH")
         if self.levels is not None:
-            found["levels"] = pair(self.levels, "--levels", "BLACK,WHITE")
+            found["levels"] = parse_pair(self.levels, "--levels", "BLACK,WHITE")
         return found
 
 
@@ -175,9 +175,9 @@ class FinishChoice:
         return Finish(**{**vars(self), "only": tuple(self.only), "background": self.background or "blur"})
 
 
-def pair(text: str, name: str, expected: str) -> list[float]:
+def parse_pair(text: str, name: str, expected: str) -> list[float]:
     """Two numbers with a comma between. Raises a usage error for anything else."""
-    found = list(numbers(text))
+    found = list(parse_numbers(text))
     if len(found) != 2:
         raise typer.BadParameter(f"{name} is {text!r}; give {expected}")
     return found
@@ -194,7 +194,7 @@ def stopped() -> typer.Exit:
     return typer.Exit(130)
 
 
-def numbers(text: str) -> tuple[float, ...]:
+def parse_numbers(text: str) -> tuple[float, ...]:
     """The numbers of a list with commas between; none if it is no such list."""
     try:
         return tuple(float(part) for part in text.split(","))
@@ -242,7 +242,7 @@ def _label(said: Sequence[float], text: str) -> int:
 
 def read_numbers(values: str, counts: tuple[int, ...], text: str, expected: str) -> tuple[float, ...]:
     """So many numbers with commas between. Raises a usage error as `read_point` does."""
-    found = numbers(values)
+    found = parse_numbers(values)
     if len(found) not in counts:
         raise typer.BadParameter(f"'{text}' cannot be read; {expected}")
     return found

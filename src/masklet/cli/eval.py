@@ -133,7 +133,7 @@ def run(
     from masklet.cli.terminal import as_table, bars
     from masklet.evaluation.methods import MethodChoice
     from masklet.evaluation.report import remarks, table, write_report
-    from masklet.evaluation.run import Measurement, begin, clear, measure, undone
+    from masklet.evaluation.run import Measurement, begin_run, clear, measure_clips, undone
     from masklet.executors import Failure
 
     fields = tracking.fields() if tracking else {}
@@ -149,10 +149,10 @@ def run(
         clear(plan.out)
     failures = []
     try:
-        todo, total = begin(plan), len(dataset.clips)
+        todo, total = begin_run(plan), len(dataset.clips)
         with bars() as progress:
             task = progress.add_task("sequences", total=total, completed=total - len(todo))
-            for clip, done in measure(plan, todo, executor):
+            for clip, done in measure_clips(plan, todo, executor):
                 progress.update(task, advance=1, description=clip.name)
                 if isinstance(done, Failure):
                     failures.append(f"{clip.name}: {done.reason}")
@@ -396,7 +396,7 @@ def score(
 
     from masklet.cli.terminal import as_table, bar
     from masklet.datasets.frame_folders import first_names, read_names
-    from masklet.evaluation.run import shown
+    from masklet.evaluation.run import as_text
     from masklet.evaluation.scoring import (
         SCORE_COLUMNS,
         score_folders,
@@ -414,13 +414,13 @@ def score(
     if json:
         write_scores_json(scores, json, split)
     rows = [
-        [each.name, str(len(each.objects)), *(shown("J", value) for value in each.summary().values())]
+        [each.name, str(len(each.objects)), *(as_text("J", value) for value in each.summary().values())]
         for each in (*scores.sequences, scores.overall)
     ]
     table = [["sequence", "objects", *SCORE_COLUMNS], *rows]
     Console().print(as_table(f"{scores.protocol}, in percent", table))
     if split:
-        typer.echo(", ".join(f"{name} {shown(name, value)}" for name, value in split.named().items()))
+        typer.echo(", ".join(f"{name} {as_text(name, value)}" for name, value in split.named().items()))
     if scores.extra:
         tell(f"passed over {first_names(scores.extra)}: predicted, and not among what is scored")
 

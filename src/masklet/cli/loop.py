@@ -72,7 +72,7 @@ def run(
     """
     several = {"sources": sources, "data": data, "settings": settings}
     asked: dict[str, Any] = {name: tuple(value) or None for name, value in several.items()}
-    with opened(project, model=model, steps=steps, held_out=held_out, ahead=ahead, **asked) as state:
+    with opened_loop(project, model=model, steps=steps, held_out=held_out, ahead=ahead, **asked) as state:
         if collected(state):
             train(state, device)
             score(state, device)
@@ -90,7 +90,7 @@ def collect(project: ProjectChoice, data: FurtherChoice = []) -> None:  # noqa: 
       masklet loop collect work
       masklet loop collect work --data earlier/DAVIS
     """
-    with opened(project, data=tuple(data) or None) as state:
+    with opened_loop(project, data=tuple(data) or None) as state:
         collected(state)
 
 
@@ -111,7 +111,7 @@ def step(work: Callable[["Loop", str | None], None]) -> Callable[["Loop", str | 
     """Make what is done with a project that is held a command of the same name and help."""
 
     def command(project: ProjectChoice, device: DeviceChoice = None) -> None:
-        with opened(project) as state:
+        with opened_loop(project) as state:
             work(state, device)
 
     command.__doc__ = work.__doc__
@@ -178,7 +178,7 @@ def queue(
     """
     from masklet.loop.ahead import read_queue
 
-    with opened(project, hold=False) as state:
+    with opened_loop(project, hold=False) as state:
         found = read_queue(state)
     typer.echo(f"{'doubt':>6} {'variety':>8} {'seconds':>8}")
     for one in found[:count]:
@@ -193,7 +193,7 @@ def status(project: ProjectChoice) -> None:
     Examples:
       masklet loop status work
     """
-    with opened(project, hold=False) as state:
+    with opened_loop(project, hold=False) as state:
         there, begun = state.versions, state.open_version()
         typer.echo(f"{'*' if there.current == 0 else ' '} 0  {state.asked.model}")
         for version in there.judged:
@@ -218,7 +218,7 @@ def roll_back(
       masklet loop roll-back work
       masklet loop roll-back work 2
     """
-    with opened(project) as state:
+    with opened_loop(project) as state:
         number = state.roll_back(version)
         typer.echo(f"version {number} is in use: {state.weights()}")
 
@@ -229,7 +229,7 @@ for _command in loop.registered_commands:
 
 
 @contextmanager
-def opened(project: Path, hold: bool = True, **asked: Any) -> "Iterator[Loop]":
+def opened_loop(project: Path, hold: bool = True, **asked: Any) -> "Iterator[Loop]":
     """The loop of a project, with what was asked; to change it, it is held as long as the block runs.
 
     Raises SessionError if there is no project, and nothing to begin one with.

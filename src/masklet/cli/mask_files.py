@@ -21,7 +21,9 @@ from masklet.media.source import Frame, facts_of, open_video
 from masklet.media.volume import is_volume
 
 
-def chosen(results: Iterator[PlainFrame], only: Sequence[str], start: int, stop: int | None) -> Iterator[PlainFrame]:
+def chosen_frames(
+    results: Iterator[PlainFrame], only: Sequence[str], start: int, stop: int | None
+) -> Iterator[PlainFrame]:
     """The frames from `start` to before `stop`, with those objects alone, or with all if none is named.
 
     Raises FormatError if no frame is left, or no frame has an object of a name.
@@ -111,7 +113,7 @@ def with_pictures(results: Iterator[PlainFrame], video: Path) -> Iterator[PlainF
             yield replace(result, image=found.image, time=found.time)
 
 
-def part_of(source: str) -> AnnotatedFrames:
+def annotated_frames(source: str) -> AnnotatedFrames:
     """The video of a session, or of masks beside it. Raises FormatError if it has no pictures."""
     text, _, place = source.rpartition("@")
     path, video = (Path(text), Path(place)) if text else (Path(source), None)

@@ -49,7 +49,7 @@ def convert(
       masklet convert task.xml --from cvat --out instances.json --format coco
       masklet convert labels --from labelme --out overlay.mp4 --video frames
     """
-    from masklet.cli.mask_files import chosen, masks_in
+    from masklet.cli.mask_files import chosen_frames, masks_in
     from masklet.formats.registry import find_format, format_of, recognise_format, with_finish
     from masklet.formats.writer import Writer
 
@@ -60,7 +60,7 @@ def convert(
     frames = 0
     wishes = finish if kind.finishes else replace(finish, only=())
     with Writer(kind.open, out, with_finish(facts, kind, wishes)) as sink:
-        for result in chosen(results, films.only, span.start, span.stop):
+        for result in chosen_frames(results, films.only, span.start, span.stop):
             sink.write(result)
             frames += 1
     typer.echo(f"{frames} frames in {out}")
@@ -110,13 +110,13 @@ def name(
     """
     from masklet.atomic import keep_inputs
     from masklet.cli.mask_files import masks_in
-    from masklet.cli.naming import Compare, Said, crops_of, largest, learned, named, split
+    from masklet.cli.naming import Compare, NameAndAttributes, crops_of, largest, learned, named, split_names
     from masklet.datasets.own import evenly
     from masklet.formats.base import ObjectId
     from masklet.formats.description import MAX_VALUE_LENGTH, Description
     from masklet.formats.registry import find_format, format_of, recognise_format
     from masklet.formats.writer import Writer
-    from masklet.image.names import MIN_LIKENESS, appearances, likenesses
+    from masklet.image.names import MIN_NAME_LIKENESS, appearances, likenesses
     from masklet.image.picture import captioned, compared
     from masklet.image.predictor import ImagePredictor
     from masklet.words import load_captioner, load_namer, phrases_of
@@ -130,11 +130,11 @@ def name(
     entry = recognise_format(source)
     nothing = f"{source.name} holds no masks; give one with masks"
     seen = crops_of(source, entry, pictures, largest if captions else evenly)
-    found: dict[ObjectId, Said]
+    found: dict[ObjectId, NameAndAttributes]
     compare: Compare
     if captions:
         says = load_captioner(captioner, device)
-        objects, sentences = split(seen, lambda crops: captioned(crops, says), nothing)
+        objects, sentences = split_names(seen, lambda crops: captioned(crops, says), nothing)
         found = {
             known: ("", {"caption": text[:MAX_VALUE_LENGTH]}) for known, text in zip(objects, sentences, strict=True)
         }
@@ -146,7 +146,7 @@ def name(
         predictor = ImagePredictor(model, device=device)
         examples = learned(predictor, like, like_pictures)
         compare = lambda crops: likenesses(appearances(predictor, crops), examples)  # noqa: E731
-        found = named(seen, compare, examples.names, MIN_LIKENESS if least is None else least, nothing)
+        found = named(seen, compare, examples.names, MIN_NAME_LIKENESS if least is None else least, nothing)
     video = None if entry.name == "coco" and not kind.shows_pictures else pictures
     facts, results = masks_in(source, out, entry, kind, video)
     with Writer(kind.open, out, facts) as sink:
@@ -199,7 +199,7 @@ def build(
       masklet dataset build sessions --out cars-yolo --format yolo --classes classes.txt
       masklet dataset build masks@clip.mp4 task.xml@frames --out set --format ytvis
     """
-    from masklet.cli.mask_files import in_splits, part_of
+    from masklet.cli.mask_files import annotated_frames, in_splits
     from masklet.cli.terminal import bars
     from masklet.datasets.build import build_dataset
     from masklet.formats.json_file import listed_in
@@ -208,7 +208,7 @@ def build(
     if twice := [name for name, count in Counter(named).items() if count > 1]:
         raise FormatError(f"{classes} holds the class {twice[0]} twice")
     each = [str(found) for source in sources for found in sorted(Path(source).rglob("*.masklet")) or [Path(source)]]
-    parts = in_splits([part_of(source) for source in each], val, seed)
+    parts = in_splits([annotated_frames(source) for source in each], val, seed)
     with bars(passing=True) as progress:
         task = progress.add_task("building", total=len(parts))
         built = build_dataset(

@@ -23,7 +23,7 @@ Made = TypeVar("Made")
 Compare = Callable[[Iterable[Crop]], NDArray[np.float32]]
 """Crops to how well each of the names fits, (M, K)."""
 
-Said = tuple[str, Mapping[str, str | float]]
+NameAndAttributes = tuple[str, Mapping[str, str | float]]
 """A name, empty if there is none, and attributes."""
 
 EXAMPLES_AT_MOST = 100
@@ -52,7 +52,9 @@ def largest(areas: Mapping[int, int]) -> Sequence[int]:
     return [max(areas, key=areas.__getitem__)]
 
 
-def split(seen: Iterable[tuple[T, Crop]], look: Callable[[Iterable[Crop]], Made], nothing: str) -> tuple[list[T], Made]:
+def split_names(
+    seen: Iterable[tuple[T, Crop]], look: Callable[[Iterable[Crop]], Made], nothing: str
+) -> tuple[list[T], Made]:
     """What the crops are of, and what a function makes of them. Raises FormatError, with this sentence, if there are
     none."""
     keys: list[T] = []
@@ -80,16 +82,16 @@ def learned(predictor: ImagePredictor, paths: Sequence[Path], pictures: Path | N
                     yield name, crop
 
     nothing = f"no mask of {paths[0].name} has a name; give its objects classes first"
-    names, vectors = split(few(), lambda crops: appearances(predictor, crops), nothing)
+    names, vectors = split_names(few(), lambda crops: appearances(predictor, crops), nothing)
     return prototypes(vectors, names, predictor.engine.config)
 
 
 def named(
     seen: Iterable[tuple[ObjectId, Crop]], compare: Compare, names: Sequence[str], least: float, nothing: str
-) -> dict[ObjectId, Said]:
+) -> dict[ObjectId, NameAndAttributes]:
     """The name of each object, by the mean likeness of its masks."""
     places: dict[ObjectId, list[int]] = defaultdict(list)
-    objects, rows = split(seen, compare, nothing)
+    objects, rows = split_names(seen, compare, nothing)
     for place, known in enumerate(objects):
         places[known].append(place)
     best = {known: naming(rows[of].mean(axis=0), names, least) for known, of in places.items()}

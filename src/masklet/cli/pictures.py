@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import typer
 
 from masklet.cli import choices
-from masklet.cli.choices import MAPS, numbers, option, pair, read_numbers, read_point, spread_options, tell
+from masklet.cli.choices import MAPS, option, parse_numbers, parse_pair, read_numbers, read_point, spread_options, tell
 from masklet.errors import MaskletError, MediaError, PromptError
 from masklet.jobs.places import find, fixed_part, is_url
 from masklet.jobs.prompts import TypedPrompt, prompts_of
@@ -97,8 +97,8 @@ class PicturesChoice:
         """A picture that is read window by window. Raises MediaError if it is none."""
         from masklet.media.large import LargePicture
 
-        bounds = None if self.bounds is None else numbers(self.bounds)
-        levels = None if self.levels is None else pair(self.levels, "--levels", "BLACK,WHITE")
+        bounds = None if self.bounds is None else parse_numbers(self.bounds)
+        levels = None if self.levels is None else parse_pair(self.levels, "--levels", "BLACK,WHITE")
         return LargePicture(path, resolution=self.resolution, bounds=bounds, zoom=self.zoom, levels=levels)
 
 
@@ -189,7 +189,7 @@ def segment(
         if text is not None:
             return lambda path: masks_of_words(predictor, path, text, grounder, least_score, refine)
         if not on_ground:
-            return lambda path: masks_of(predictor, path, prompts_of(Path(path), said), refine)
+            return lambda path: masks_in_picture(predictor, path, prompts_of(Path(path), said), refine)
 
         def on_the_ground(path: Path | str) -> MaskSet:
             with pictures.large(path) as picture:
@@ -230,7 +230,9 @@ def masks_near(
     return join_masks(found)
 
 
-def masks_of(predictor: ImagePredictor, path: Path | str, prompts: Sequence[TypedPrompt], refine: bool) -> Masks:
+def masks_in_picture(
+    predictor: ImagePredictor, path: Path | str, prompts: Sequence[TypedPrompt], refine: bool
+) -> Masks:
     """The masks of one picture, of every object that prompts name. Raises PromptError if there is none."""
     from masklet.prompts import Prompt, merge_prompts, object_prompt
 

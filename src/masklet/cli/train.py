@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from masklet.training.data import Feed
     from masklet.training.recipes import Recipe
 
-MAX_NAMED = 5
+MAX_NAMED_DUPLICATES = 5
 """So many duplicates are named."""
 
 DataChoice = Annotated[
@@ -150,8 +150,8 @@ def run_training(
     if choice.validate_on:
         judged = read_data(choice.validate_on, split="val")
         if found := find_duplicates(learned, judged):
-            named = "; ".join(f"{one} looks like {known}" for known, one in found[:MAX_NAMED])
-            more = f"; and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+            named = "; ".join(f"{one} looks like {known}" for known, one in found[:MAX_NAMED_DUPLICATES])
+            more = f"; and {len(found) - MAX_NAMED_DUPLICATES} more" if len(found) > MAX_NAMED_DUPLICATES else ""
             why = "pictures to validate on are in the training data, so their figures are too good"
             typer.echo(f"warning: {why}: {named}{more}", err=True)
         validate = held_out(judged)

@@ -29,7 +29,7 @@ from masklet.masks.rle import Rle, rle_area
 
 JPEG_QUALITY = 95
 
-SPLITS = ("train", "val")
+WRITTEN_SPLITS = ("train", "val")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def build_dataset(
     return built
 
 
-class Layout:
+class WrittenLayout:
     """Where frames and annotations of a data set lie.
 
     list_folder  the folder of the lists SPLIT.txt, for layouts that have them; `lists` is what each split has in it
@@ -100,7 +100,7 @@ class Layout:
 
     def __init__(self, out: Path, classes: Sequence[str] | None) -> None:
         self.out, self.classes, self.fixed = out, list(classes or ()), classes is not None
-        self.lists: dict[str, list[str]] = {split: [] for split in SPLITS}
+        self.lists: dict[str, list[str]] = {split: [] for split in WRITTEN_SPLITS}
         self.content: dict[str, dict[str, list[Any]]] = {}
 
     def write(self, parts: Sequence[AnnotatedFrames], progress: Callable[[str], None]) -> Built:
@@ -178,7 +178,7 @@ def stored_size(picture: Path) -> tuple[int, int] | None:
         return None if turned else (opened.height, opened.width)
 
 
-class CocoLayout(Layout):
+class CocoLayout(WrittenLayout):
     """images/VIDEO/FRAME.jpg, and annotations/instances_SPLIT.json with `track_id`s of the whole data set."""
 
     json_path = "annotations/instances_{}.json"
@@ -210,7 +210,7 @@ class CocoLayout(Layout):
                 content["annotations"].append({**found, "id": next(self.annotations), "image_id": place["id"]})
 
 
-class YoloLayout(Layout):
+class YoloLayout(WrittenLayout):
     """images/SPLIT/VIDEO_FRAME.jpg, labels/SPLIT/VIDEO_FRAME.txt, and data.yaml, as Ultralytics reads it."""
 
     def add(self, part: AnnotatedFrames, frames: Iterator[PlainFrame]) -> None:
@@ -225,12 +225,12 @@ class YoloLayout(Layout):
 
     def close(self) -> None:
         names = "".join(f"  {number}: {json.dumps(name)}\n" for number, name in enumerate(self.classes))
-        there = {split: f"images/{split}" for split in SPLITS if (self.out / "images" / split).is_dir()}
-        paths = "".join(f"{split}: {there.get(split) or next(iter(there.values()))}\n" for split in SPLITS)
+        there = {split: f"images/{split}" for split in WRITTEN_SPLITS if (self.out / "images" / split).is_dir()}
+        paths = "".join(f"{split}: {there.get(split) or next(iter(there.values()))}\n" for split in WRITTEN_SPLITS)
         write_whole(self.out / "data.yaml", f"path: .\n{paths}names:\n{names}")
 
 
-class YtvisLayout(Layout):
+class YtvisLayout(WrittenLayout):
     """SPLIT/JPEGImages/VIDEO/FRAME.jpg, and SPLIT/instances.json with all videos, as YouTube-VIS has it."""
 
     json_path = "{}/instances.json"
@@ -256,7 +256,7 @@ class YtvisLayout(Layout):
             content["annotations"].append({**own, **common, **over_time})
 
 
-class DavisLayout(Layout):
+class DavisLayout(WrittenLayout):
     """JPEGImages/480p/VIDEO/FRAME.jpg, Annotations/480p/VIDEO/FRAME.png, ImageSets/2017/SPLIT.txt."""
 
     list_folder = "ImageSets/2017"
@@ -270,7 +270,7 @@ class DavisLayout(Layout):
             write_index_png(folder / f"{Path(name).stem}.png", index_map(frame))
 
 
-class VocLayout(Layout):
+class VocLayout(WrittenLayout):
     """JPEGImages, SegmentationClass, SegmentationObject, all VIDEO_FRAME, ImageSets/Segmentation, and labelmap.txt."""
 
     list_folder = "ImageSets/Segmentation"
@@ -297,7 +297,7 @@ class VocLayout(Layout):
         super().close()
 
 
-class FormatLayout(Layout):
+class FormatLayout(WrittenLayout):
     """images/VIDEO/FRAME.jpg, and in a format of one video each VIDEO.ENDING, or the folder annotations/VIDEO."""
 
     def __init__(self, out: Path, classes: Sequence[str] | None, name: str) -> None:
@@ -320,7 +320,7 @@ class FormatLayout(Layout):
                 writer.write(frame)
 
 
-LAYOUTS: dict[str, type[Layout]] = {
+LAYOUTS: dict[str, type[WrittenLayout]] = {
     "coco": CocoLayout, "yolo": YoloLayout, "ytvis": YtvisLayout, "davis": DavisLayout, "voc": VocLayout,
 }  # fmt: skip
 """Layouts of whole data sets; any other format that is written is laid beside the frames, one for each video."""

@@ -12,7 +12,7 @@ from masklet.errors import FormatError
 from masklet.formats.json_file import entries, entry, load_json, record_size
 from masklet.masks.rle import Rle, rle_from_json
 
-SPLITS = ("train", "val", "test")
+COCO_SPLITS = ("train", "val", "test")
 """As the names of annotation files tell them."""
 
 
@@ -38,7 +38,7 @@ def open_coco(root: Path, split: str, *, name: str = "coco", prefix: str = "inst
     files = annotation_files(root, prefix)
     if not files:
         raise FormatError(f"there is no JSON of {name.upper()} in {root}, such as annotations/{prefix}{split}2017.json")
-    named = [file for file in files if any(known in file.stem for known in SPLITS)]
+    named = [file for file in files if any(known in file.stem for known in COCO_SPLITS)]
     chosen = files if os.path.isfile(root) or not named else [file for file in named if split in file.stem]
     if not chosen:
         raise FormatError(f"{root} has no file of the split {split!r}, but {named[0].name}; give the file to take it")

@@ -161,7 +161,7 @@ def with_resolution(folder: Path, wanted: str | None = None) -> Path:
     return folder / (wanted or next((name for name in RESOLUTIONS if os.path.isdir(folder / name)), ""))
 
 
-def annotated(folder: Path, split: str) -> list[str]:
+def annotated_sequences(folder: Path, split: str) -> list[str]:
     return subfolders(with_resolution(folder / ANNOTATIONS))
 
 
@@ -181,7 +181,7 @@ def in_list(*lists: str) -> Callable[[Path, str], list[str]]:
 
 def in_newest_list(folder: Path, split: str) -> list[str]:
     """The videos with masks that the newest list in ImageSets names; all of them where there is no list."""
-    names = annotated(folder, split)
+    names = annotated_sequences(folder, split)
     if lists := sorted(folder.glob(f"ImageSets/*/{split}.txt"), key=lambda f: (f.parent.name.isdecimal(), f)):
         chosen = set(read_names(lists[-1]))
         return [name for name in names if name in chosen]
@@ -232,6 +232,6 @@ DAVIS_2016 = FrameFolders(
     "davis2016", in_list("ImageSets/2016/{split}.txt", "ImageSets/480p/{split}.txt"), RESOLUTIONS[0], whole_png
 )
 DAVIS_2017 = FrameFolders("davis2017", in_list("ImageSets/2017/{split}.txt"), RESOLUTIONS[0])
-MOSE = FrameFolders("mose", annotated)
-LVOS = FrameFolders("lvos", annotated)
+MOSE = FrameFolders("mose", annotated_sequences)
+LVOS = FrameFolders("lvos", annotated_sequences)
 ANY_FRAMES = FrameFolders("frames", in_newest_list)

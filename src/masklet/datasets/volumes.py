@@ -17,13 +17,13 @@ from masklet.errors import FormatError, MediaError
 from masklet.masks.rle import encode_rle
 from masklet.media.volume import VOLUME_SUFFIXES, VolumeSlices, read_volume
 
-FOLDERS = {"val": ("images", "labels"), "train": ("imagesTr", "labelsTr"), "test": ("imagesTs", "labelsTs")}
+VOLUME_FOLDERS = {"val": ("images", "labels"), "train": ("imagesTr", "labelsTr"), "test": ("imagesTs", "labelsTs")}
 """Where volumes and labels of a split are; those of the first are taken for every split if there are no others."""
 
 
 def holds_volumes(root: Path) -> bool:
     """Whether a path is a folder of volumes with labels."""
-    return any((root / images).is_dir() and _volumes(root / labels) for images, labels in FOLDERS.values())
+    return any((root / images).is_dir() and _volumes(root / labels) for images, labels in VOLUME_FOLDERS.values())
 
 
 def open_volumes(root: Path, split: str) -> Dataset:
@@ -32,7 +32,9 @@ def open_volumes(root: Path, split: str) -> Dataset:
     Raises FormatError for a folder without any, and for labels whose volume is missing.
     """
     need_folder(root, "images and labels")
-    names = [FOLDERS[split], *FOLDERS.values()] if split in FOLDERS else list(FOLDERS.values())
+    names = (
+        [VOLUME_FOLDERS[split], *VOLUME_FOLDERS.values()] if split in VOLUME_FOLDERS else list(VOLUME_FOLDERS.values())
+    )
     images, labels = next(((root / a, root / b) for a, b in names if _volumes(root / b)), (root, root))
     if images == root:
         raise FormatError(f"{root} holds no labels; expected images/NAME.nii.gz and labels/NAME.nii.gz")

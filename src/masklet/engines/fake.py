@@ -34,7 +34,7 @@ MAX_DIFFERENCE = 1.4
 POINT_RADIUS, EXCLUDED_RADIUS = 6.0, 2.0
 """Cells at stride 4: how far around an included point its thing is looked for, and how far an excluded one reaches."""
 
-MAX_LOGIT = 10.0
+FAKE_LOGIT = 10.0
 """The largest logit."""
 
 _PLACE, _COLOUR, _KNOWN = slice(3, 4), slice(4, 7), slice(7, 8)
@@ -98,7 +98,7 @@ class FakeEngine:
         remembered = resize(features[:, _PLACE], (side, side))[:, 0]
         known = features[:, _KNOWN].max((1, 2, 3)) > 0
         spread = np.stack([cv2.dilate(one, np.ones((5, 5), np.uint8)) for one in remembered])
-        place = np.where(known[:, None, None], 4 * MAX_LOGIT * spread - 2, -MAX_LOGIT)
+        place = np.where(known[:, None, None], 4 * FAKE_LOGIT * spread - 2, -FAKE_LOGIT)
         place, colour_at = self._placed(place, prompts, side)
         prompted: Any = colour_at.any((1, 2))
         if prompts.masks is not None:
@@ -106,29 +106,29 @@ class FakeEngine:
             given = masks if masks.shape[-1] == side else _means(masks.astype(np.float32), 4) * 2 - 1
             has: Any = np.ones(count, np.bool_) if prompts.keep_masks is None else prompts.keep_masks
             shown = (has & ~prompted)[:, None, None]
-            place = np.where(shown, MAX_LOGIT * np.sign(given[:, 0]), place)
+            place = np.where(shown, FAKE_LOGIT * np.sign(given[:, 0]), place)
             colour_at = np.where(shown, given[:, 0] > 0, colour_at)
         weight = colour_at[:, None]
         sampled = (colours * weight).sum((2, 3)) / weight.sum((2, 3)).clip(1)
         prompted = colour_at.any((1, 2))
         colour = np.where(prompted[:, None], sampled, features[:, _COLOUR].mean((2, 3)))
         difference = np.linalg.norm(colours - colour[..., None, None], axis=1)
-        logits = np.minimum(MAX_LOGIT * (1 - difference / MAX_DIFFERENCE), place).clip(-MAX_LOGIT, MAX_LOGIT)
-        certain = np.abs(logits / MAX_LOGIT).mean((1, 2)).clip(0, 1)
+        logits = np.minimum(FAKE_LOGIT * (1 - difference / MAX_DIFFERENCE), place).clip(-FAKE_LOGIT, FAKE_LOGIT)
+        certain = np.abs(logits / FAKE_LOGIT).mean((1, 2)).clip(0, 1)
         pointer = np.zeros((count, 4, self.config.width))
         pointer[..., :3], pointer[..., 3] = colour[:, None], 1.0
         found = (
             logits[:, None] + np.array([0.0, -2.0, 0.0, 2.0])[:, None, None],
             certain[:, None] * np.array([1.0, 0.8, 0.9, 0.7]),
             pointer,
-            np.where((logits > 0).any((1, 2)), MAX_LOGIT, -MAX_LOGIT),
+            np.where((logits > 0).any((1, 2)), FAKE_LOGIT, -FAKE_LOGIT),
         )
         return Decoded(*(part.astype(np.float32) for part in found))  # type: ignore[arg-type]
 
     def encode_memory(self, features: Floats, masks: Floats, presence: Floats) -> Floats:
         """An object's place and colour, as they are in the picture."""
         side = self.config.memory_size
-        place = _means((masks + MAX_LOGIT) / (2 * MAX_LOGIT), masks.shape[-1] // side).clip(0, 1)
+        place = _means((masks + FAKE_LOGIT) / (2 * FAKE_LOGIT), masks.shape[-1] // side).clip(0, 1)
         place = place * (presence > 0)[:, None, None, None]
         colour = (features[:, :3] * place).sum((2, 3)) / place.sum((2, 3)).clip(1e-6)
         memory = np.zeros((len(masks), self.config.memory_width, side, side), np.float32)
@@ -159,7 +159,7 @@ class FakeEngine:
         inside = np.minimum(across[:, None, :], down[:, :, None])  # (N, side, side), cells from the nearest edge
         boxed = (keep & (labels == 2)).any(1)[:, None, None]
         clicked = np.isfinite(included.min((1, 2)))[:, None, None]
-        place = np.where(boxed, MAX_LOGIT * (inside + 0.5), np.where(clicked, POINT_RADIUS - included, place))
+        place = np.where(boxed, FAKE_LOGIT * (inside + 0.5), np.where(clicked, POINT_RADIUS - included, place))
         deep = inside > inside.max((1, 2), keepdims=True) / 2
         colour_at = (included < 1) | (boxed & ~clicked & (inside > 0) & deep)
         return np.minimum(place, excluded - EXCLUDED_RADIUS), colour_at

@@ -43,7 +43,7 @@ OUTPUTS: dict[str, tuple[str, ...]] = {
     "encode_memory": ("memory",),
 }
 
-Precision = Literal["float32", "float16", "int8"]
+ExportPrecision = Literal["float32", "float16", "int8"]
 
 CONSTANTS = ("absent_pointer", "nothing", "shrink")
 
@@ -111,7 +111,11 @@ def read_exported(folder: Path) -> Exported:
                 f"and this masklet runs format {BUNDLE_FORMAT}; export the model again"
             )
         files = {name: {str(file): str(digest) for file, digest in values["files"][name].items()} for name in FUNCTIONS}
-        if values["engine"] not in ENGINES or values["precision"] not in get_args(Precision) or not all(files.values()):
+        if (
+            values["engine"] not in ENGINES
+            or values["precision"] not in get_args(ExportPrecision)
+            or not all(files.values())
+        ):
             raise ValueError("unknown engine or precision, or a function without files")
         exported = Exported(
             folder=folder,

@@ -66,8 +66,8 @@ class Model:
 
     @cached_property
     def digest(self) -> str:
-        """A fingerprint of the weights, see `digest_of`; computed when it is first asked for."""
-        return digest_of(self.network.named_parameters())
+        """A fingerprint of the weights, see `weights_digest`; computed when it is first asked for."""
+        return weights_digest(self.network.named_parameters())
 
     def encode_image(self, images: Tensor) -> Levels:
         """See `Network.encode_image`."""
@@ -140,7 +140,7 @@ def folded(network: Network) -> Network:
     return twin
 
 
-def digest_of(parameters: Iterable[tuple[str, Tensor]]) -> str:
+def weights_digest(parameters: Iterable[tuple[str, Tensor]]) -> str:
     """A fingerprint of named tensors: a hash, 64 hexadecimal digits, of their names, shapes and some numbers of each,
     spread evenly. The numbers are rounded to bfloat16, so that weights in float32 and in bfloat16 have the same."""
     digest = hashlib.sha256()

@@ -16,7 +16,7 @@ from masklet.evaluation.run import ClipResult, Submission
 from masklet.image import EverythingOptions, MaskSet
 from masklet.masks.rle import Patch, cut_patch, slices_within
 from masklet.metrics.jf import Mask, region_similarity
-from masklet.metrics.recall import iou_table, recalled
+from masklet.metrics.recall import iou_table, is_found
 from masklet.prompts import Prompt, merge_prompts
 
 CLICK_COUNTS = (1, 3, 5, 10, 20)
@@ -185,7 +185,7 @@ def matched(
     places = [place for place, part in enumerate(parts) if part]
     theirs = [cut_patch(mask if void is None else mask & ~void) for mask in wanted.values()]
     ious = iou_table([part for part in parts if part], [patch for patch in theirs if patch])
-    few, many = (recalled(ious, found.iou[places], most) for most in (FEW, MANY))
+    few, many = (is_found(ious, found.iou[places], most) for most in (FEW, MANY))
     overlap = ious.max(axis=0, initial=0)
     # the first and the sixth of COCO's IoUs are 0.5 and 0.75
     values = np.stack([overlap, many[0], many[5], few.mean(axis=0), many.mean(axis=0)], axis=1)

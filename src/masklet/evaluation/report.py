@@ -20,11 +20,11 @@ from masklet.evaluation.run import (
     ClipResult,
     RunResult,
     Submission,
+    as_text,
     is_count,
     json_number,
     read_run,
     rises,
-    shown,
     undone,
 )
 from masklet.masks.draw import draw_overlay
@@ -35,7 +35,7 @@ MAX_ROWS = 60
 MAX_COLUMNS = 10
 """Measures that stand in tables for people, so that they fit 80 columns."""
 
-MAX_NAMED = 60
+MAX_NAMED_CLIPS = 60
 """Clips that are named along the axis; of more the values are shown in order, without names."""
 
 RUN_COLOURS = ("#2563a8", "#d9822b", "#3a9a5b", "#8a4fa3", "#7f7f7f", "#c0392b")
@@ -109,9 +109,9 @@ def table(run: RunResult) -> list[list[str]]:
     measures = run.measures[:MAX_COLUMNS]
     rows = [["sequence", *measures, "frames/s"]]
     for clip in run.clips if len(run.clips) <= MAX_ROWS else ():
-        values = [shown(measure, clip.mean(measure)) for measure in measures]
+        values = [as_text(measure, clip.mean(measure)) for measure in measures]
         rows.append([clip.name, *values, f"{clip.frames / clip.seconds:.1f}" if clip.seconds else "-"])
-    overall = [shown(measure, run.overall[measure]) for measure in measures]
+    overall = [as_text(measure, run.overall[measure]) for measure in measures]
     return [*rows, ["all", *overall, f"{run.speed:.1f}"]]
 
 
@@ -127,7 +127,7 @@ def markdown(run: RunResult, unfinished: int) -> str:
 def remarks(run: RunResult, unfinished: int) -> list[str]:
     """What is no measure of an object, and remarks for readers of the numbers."""
     found = []
-    if further := [f"{name} {shown(name, value)}" for name, value in run.overall.items() if name not in run.measures]:
+    if further := [f"{name} {as_text(name, value)}" for name, value in run.overall.items() if name not in run.measures]:
         found.append(", ".join(further) + ".")
     if hidden := len(run.clips) - len(run.scored):
         found.append(f"Sequences of which only the prompts' masks are known: {hidden}; hand in the folder masks.")
@@ -163,7 +163,7 @@ def plot_runs(runs: Sequence[RunResult], names: Sequence[str], clips: Sequence[s
     means = [{clip.name: clip.mean(measure) for clip in run.clips} for run in runs]
     values = np.array([[factor * of_run[clip] for clip in clips] for of_run in means])
     order = np.argsort(values[0], kind="stable")
-    named = len(clips) <= MAX_NAMED
+    named = len(clips) <= MAX_NAMED_CLIPS
     with needing("eval", "a plot", EvaluationError):
         from matplotlib.figure import Figure
     figure = Figure(figsize=(8, 1.4 + 0.24 * len(clips) if named else 4.5), layout="constrained")
@@ -228,7 +228,7 @@ def draw_clip(clip: Clip, result: ClipResult, measure: str, submission: Submissi
             size = max(1, round(width * scale)), max(1, round(height * scale))
             tile = np.asarray(cv2.resize(canvas, size, interpolation=cv2.INTER_AREA), np.uint8)
             strip = np.full((20, tile.shape[1], 3), 255, np.uint8)
-            words = f"{clip.stem(frame)}: {shown(measure, result.per_frame[frame])}"
+            words = f"{clip.stem(frame)}: {as_text(measure, result.per_frame[frame])}"
             cv2.putText(strip, words, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
             tiles.append(np.vstack([tile, strip]))
     return np.hstack(tiles)
@@ -346,8 +346,8 @@ def comparison_table(comparison: Comparison) -> list[list[str]]:
         beside = ["", "", ""]
         if (against := item.difference) is not None:
             sign = "+" if against.mean >= 0 else ""
-            beside = [sign + shown(measure, against.mean), _ends(measure, against), f"{item.wins}/{item.losses}"]
-        own = [shown(measure, item.value.mean), _ends(measure, item.value)]
+            beside = [sign + as_text(measure, against.mean), _ends(measure, against), f"{item.wins}/{item.losses}"]
+        own = [as_text(measure, item.value.mean), _ends(measure, item.value)]
         rows.append([item.name, *own, *beside, f"{item.run.speed:.1f}"])
     return rows
 
@@ -358,7 +358,7 @@ def full_table(comparison: Comparison) -> list[list[str]]:
     heading, *rows = comparison_table(comparison)
     for row, item in zip(rows, comparison.runs, strict=True):
         overall, memory = item.run.overall, item.run.memory
-        row += [*(shown(name, overall[name]) for name in further), "-" if memory is None else f"{memory:.0f}"]
+        row += [*(as_text(name, overall[name]) for name in further), "-" if memory is None else f"{memory:.0f}"]
     return [[*heading, *further, "MiB"], *rows]
 
 
@@ -396,4 +396,4 @@ def _interval(mean: float, draws: NDArray[np.float64]) -> Interval:
 
 
 def _ends(measure: str, interval: Interval) -> str:
-    return f"{shown(measure, interval.low)} to {shown(measure, interval.high)}"
+    return f"{as_text(measure, interval.low)} to {as_text(measure, interval.high)}"

@@ -30,7 +30,7 @@ from masklet.evaluation.methods import Method, MethodChoice, find_method
 from masklet.executors import Executor, Failure
 from masklet.formats.davis import open_png, read_index_png, write_index_png
 from masklet.machine import peak_memory
-from masklet.metrics.calibration import Calibration, merge
+from masklet.metrics.calibration import Calibration, merge_calibrations
 from masklet.metrics.sequence import seen_and_unseen
 
 LIBRARIES = ("masklet", "torch", "numpy", "opencv-python-headless", "av", "pillow")
@@ -42,7 +42,7 @@ RUN_FILE = "run.json"
 SEQUENCES_FOLDER = "sequences"
 """The folder of the clips' files."""
 
-FOLDERS = (SEQUENCES_FOLDER, "masks", "worst")
+RUN_FOLDERS = (SEQUENCES_FOLDER, "masks", "worst")
 """All that a run writes into."""
 
 COUNT_MEASURES = ("clicks", "alone", "switches", "NoC@", "masks/", "seconds/")
@@ -59,7 +59,7 @@ def rises(measure: str) -> bool:
     return not is_count(measure) and not measure.startswith("ECE") and not measure.endswith("decay")
 
 
-def shown(measure: str, value: float) -> str:
+def as_text(measure: str, value: float) -> str:
     """A value for people: shares in percent with one decimal, counts with two, a dash for what is not known."""
     if math.isnan(value):
         return "-"
@@ -160,13 +160,13 @@ class Measurement:
     out: Path  # folder of the run
 
 
-def begin(plan: Measurement) -> list[Clip]:
+def begin_run(plan: Measurement) -> list[Clip]:
     """Write run.json, or check that it says the same; the clips that are still to be done.
 
     Raises EvaluationError if the folder holds a run with other settings, or masks without any run, CheckpointError if
     the model cannot be loaded, and FormatError if the folder cannot be written.
     """
-    path, record = plan.out / RUN_FILE, describe(plan)
+    path, record = plan.out / RUN_FILE, run_record(plan)
     if path.exists():
         settings = record["settings"]
         before = {"root": settings["root"], **read_json(path)["settings"]}  # the first runs did not write it
@@ -176,7 +176,7 @@ def begin(plan: Measurement) -> list[Clip]:
                 "begin again"
             )
     else:
-        if there := [name for name in FOLDERS if (plan.out / name).exists()]:
+        if there := [name for name in RUN_FOLDERS if (plan.out / name).exists()]:
             raise EvaluationError(f"{plan.out} holds no run, but {there[0]}, which stay there; give another --out")
         make_folder(plan.out)
         write_whole(path, json.dumps(record, indent=1))
@@ -198,13 +198,15 @@ def clear(out: Path) -> None:
     """Remove an earlier run from a folder, and nothing else."""
     if not (out / RUN_FILE).is_file():
         return
-    for name in FOLDERS:
+    for name in RUN_FOLDERS:
         shutil.rmtree(out / name, ignore_errors=True)
     for name in ("sequences.csv", "objects.csv", "summary.json", "table.md", "plot.png", RUN_FILE):
         (out / name).unlink(missing_ok=True)
 
 
-def measure(plan: Measurement, clips: list[Clip], executor: Executor) -> Iterator[tuple[Clip, ClipResult | Failure]]:
+def measure_clips(
+    plan: Measurement, clips: list[Clip], executor: Executor
+) -> Iterator[tuple[Clip, ClipResult | Failure]]:
     """Do clips, and keep each as soon as it is done. A clip that fails is reported, and the others go on."""
     submission = Submission(plan.out / "masks", plan.dataset.layout)
     work = partial(measure_clip, plan.procedure, plan.choice, submission)
@@ -219,7 +221,7 @@ def measure_clip(procedure: Procedure, choice: MethodChoice, submission: Submiss
     return replace(result, memory=peak_memory(), groups=dict(clip.groups))
 
 
-def describe(plan: Measurement) -> dict[str, Any]:
+def run_record(plan: Measurement) -> dict[str, Any]:
     """The record of a run: its settings, by which it is known again, and what it ran on."""
     measured = find_method(plan.choice)
     return {
@@ -280,7 +282,7 @@ class RunResult:
             found[name] = mean([clip.clip_metrics[name] for clip in self.clips if name in clip.clip_metrics])
         for name in dict.fromkeys(name for clip in self.clips for name in clip.calibration):
             parts = [clip.calibration[name] for clip in self.clips if name in clip.calibration]
-            found[f"ECE {name}"] = merge(parts).error
+            found[f"ECE {name}"] = merge_calibrations(parts).error
         return found
 
     @property

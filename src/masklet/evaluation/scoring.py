@@ -31,8 +31,8 @@ from masklet.metrics.sequence import (
     average,
     find_protocol,
     join_measures,
-    measure,
     measure_masks,
+    measure_sequence,
     seen_and_unseen,
     select,
 )
@@ -40,7 +40,7 @@ from masklet.metrics.sequence import (
 SCORE_COLUMNS = ("J&F", "J mean", "J recall", "J decay", "F mean", "F recall", "F decay")
 """The numbers of a row, as DAVIS names them."""
 
-CHUNK = 32
+FRAMES_AT_A_TIME = 32
 """Frames that a process measures before it takes others: small, so that all are busy to the end."""
 
 
@@ -123,9 +123,9 @@ def score_folders(
         )
     frames = {pair.name: pair.truth.frames for pair in pairs}
     jobs = [
-        (pair, frames[pair.name][start : start + CHUNK])
+        (pair, frames[pair.name][start : start + FRAMES_AT_A_TIME])
         for pair in pairs
-        for start in range(0, len(frames[pair.name]), CHUNK)
+        for start in range(0, len(frames[pair.name]), FRAMES_AT_A_TIME)
     ]
     total, done = sum(len(chunk) for _, chunk in jobs), 0
     count = min(workers or os.cpu_count() or 1, len(jobs))
@@ -260,7 +260,7 @@ def _measure_frame(pair: Pair, frame: int, rules: Protocol) -> Measured:
             f"{pair.predicted.files[None][frame]} holds the value {VOID}, which stands for unknown in the truth; "
             "number predicted objects from 1 to 254"
         )
-    return measure(index_map[None], rules.prepare(theirs[None])[None], rules.boundary)
+    return measure_sequence(index_map[None], rules.prepare(theirs[None])[None], rules.boundary)
 
 
 def _read(folder: MaskFolder, frame: int) -> dict[ObjectId | None, NDArray[np.uint8]]:

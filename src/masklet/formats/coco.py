@@ -30,7 +30,7 @@ from masklet.formats.base import (
 from masklet.formats.description import Description, label_of, read_description
 from masklet.formats.json_file import entries, entry, load_json, read_lines, record_size, write_listed
 from masklet.formats.writer import Spool, when_all_is_known
-from masklet.masks.rle import Rle, encode_rle, joined, rle_area, rle_box, rle_from_json
+from masklet.masks.rle import Rle, encode_rle, rle_area, rle_box, rle_from_json, rle_union
 
 
 @when_all_is_known
@@ -114,7 +114,7 @@ def read_coco(path: Path) -> Iterator[PlainFrame]:
             known = _name_of(track, number)
             known = known if named[known] < 2 else number  # names of others may be classes
             part = masks.get(known) if "presence" not in found else None  # masklet writes candidates, not parts
-            rle = joined(part.rle if part else None, rle_from_json(found.get("segmentation"), size))
+            rle = rle_union(part.rle if part else None, rle_from_json(found.get("segmentation"), size))
             masks[known] = RleMask(rle, _score(found.get("score")), _score(found.get("presence")))
             indices[known] = number
             descriptions |= descriptions_of(known, track, classes, found.get("category_id"), name)

@@ -23,7 +23,7 @@ from masklet.formats.description import Description, read_description
 from masklet.formats.json_file import read_bytes
 from masklet.formats.writer import Spool, when_all_is_known
 from masklet.masks.polygons import box_ring, drawn_by_opencv, pasted, ring_of
-from masklet.masks.rle import Rle, check_size, encode_rle, joined, of_row_runs, row_runs
+from masklet.masks.rle import Rle, check_mask_size, encode_rle, of_row_runs, rle_union, row_runs
 from masklet.masks.shape import mask_box
 
 NAME_ATTRIBUTE = "masklet_name"
@@ -107,7 +107,7 @@ def read_cvat(path: Path) -> Iterator[PlainFrame]:
         if (mask := _mask(shape, sizes[frame], file)) is None:
             return
         name, there = object_of(shape, label) if name is None else name, masks.setdefault(frame, {})
-        there[name] = joined(there.get(name), encode_rle(mask))
+        there[name] = rle_union(there.get(name), encode_rle(mask))
         indices.setdefault(name, len(indices) + 1)
         if label and label not in (name, "object"):
             descriptions[name] = read_description({"category": label}, file)
@@ -162,7 +162,7 @@ def _size(found: Element | None, name: str) -> tuple[int, int]:
 
 def _mask(shape: Element, size: tuple[int, int], name: str) -> NDArray[np.bool_] | None:
     """bool (H, W); None for points, lines and what else has no area."""
-    check_size(size)
+    check_mask_size(size)
     what = f"a {shape.tag} in {name}"
     if shape.tag == "mask":
         return _of_runs(shape, size, what, name)

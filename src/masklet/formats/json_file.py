@@ -147,12 +147,12 @@ def entries(
 def record_size(record: Mapping[str, Any], name: str, *, prefix: str = "") -> tuple[int, int]:
     """(height, width) of a record that holds "height" and "width"; SA-V writes them as 848.0. Raises FormatError, also
     for a size that no mask has."""
-    from masklet.masks.rle import check_size  # here, so that help needs no NumPy
+    from masklet.masks.rle import check_mask_size  # here, so that help needs no NumPy
 
     height, width = (entry(record, prefix + side, float, name) for side in ("height", "width"))
     if not (height.is_integer() and width.is_integer()):
         raise FormatError(f"the size in {name} is {height} x {width}; expected whole numbers of pixels")
-    check_size((int(height), int(width)))
+    check_mask_size((int(height), int(width)))
     return int(height), int(width)
 
 

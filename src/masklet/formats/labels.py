@@ -41,7 +41,7 @@ from masklet.formats.description import Description, label_of, read_description
 from masklet.formats.json_file import MAX_COUNT, entries, entry, load_json, read_lines, record_size
 from masklet.formats.writer import frame_files
 from masklet.masks.polygons import box_ring, drawn_by_opencv, drawn_by_pillow, drawn_rings, pasted, ring_of
-from masklet.masks.rle import Rle, check_size, encode_rle, joined
+from masklet.masks.rle import Rle, check_mask_size, encode_rle, rle_union
 
 CLASSES = "classes.txt"
 """The names of YOLO's classes, a line each, beside the labels of a video."""
@@ -166,7 +166,7 @@ def _labelme_frame(
         if (mask := _labelme_mask(shape, size, file)) is None:
             continue
         name, number = (name_of(None), next(free)) if group is None else (own[group], group)
-        masks[name], numbers[name] = joined(masks.get(name), encode_rle(mask)), number
+        masks[name], numbers[name] = rle_union(masks.get(name), encode_rle(mask)), number
         label = entry(shape, "label", str, file)
         if label and label != "object":
             descriptions[name] = read_description({"category": label}, file)
@@ -244,7 +244,7 @@ def read_yolo(path: Path) -> Iterator[PlainFrame]:
         with undamaged(f"{picture.name}, the picture of {file.name}, cannot be read"), Image.open(picture) as opened:
             turned = opened.getexif().get(ExifTags.Base.Orientation, 1) >= 5  # its sides change places
             size = opened.size if turned else opened.size[::-1]
-        check_size(size)
+        check_mask_size(size)
         found = (_yolo_ring(line, size, place) for line, place in read_lines(file, "text of YOLO labels"))
         return size, ((drawn_by_opencv(ring, size), classes.get(kind, str(kind))) for kind, ring in found)
 

@@ -146,7 +146,7 @@ class Project:
     notes: Mapping[str, Any] = field(default_factory=dict)
     # further files by name, such as what a tracker remembers; read like the frames, by no other program
     attachments: Mapping[str, bytes] = field(default_factory=dict)
-    digest: bytes = field(default=b"", compare=False)  # of a file that was read: `digest_of` it
+    digest: bytes = field(default=b"", compare=False)  # of a file that was read: `manifest_digest` it
 
     def results(self) -> Iterator[PlainFrame]:
         """The frames in their order, for any writer; without pictures: `dataclasses.replace(result, image=...)`."""
@@ -382,7 +382,7 @@ def _read(members: zipfile.ZipFile, path: Path) -> Project:
     )
 
 
-def digest_of(path: Path) -> bytes:
+def manifest_digest(path: Path) -> bytes:
     """32 bytes by which a project file is known: its log and its settings decide what is in it."""
     with zipfile.ZipFile(path) as members:
         return sha256(members.read("masklet.json")).digest()

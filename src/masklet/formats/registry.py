@@ -195,14 +195,14 @@ def under_names(results: Iterator[PlainFrame], path: Path, entry: Format, facts:
     places = {stem: n for n, name in enumerate(facts.names) for stem in (Path(name).stem, facts.stem(n))}
     strangers = [name for name in names.values() if name.stem not in places]
     if not strangers and len({name.stem for name in names.values()}) == len(names) > 0:
-        found = (replace(result, frame=places[name_of(names, result.frame, path).stem]) for result in results)
+        found = (replace(result, frame=places[named_picture(names, result.frame, path).stem]) for result in results)
         return iter(sorted(found, key=lambda result: result.frame)) if entry.names else found
     if 0 < len(strangers) < len(names) and (entry.names or not strangers[0].stem.isdecimal()):
         raise FormatError(f"{path.name} has {strangers[0].name}, and {Path(facts.video).name} no picture of that name")
     return results
 
 
-def name_of(names: Mapping[int, Path], frame: int, path: Path) -> Path:
+def named_picture(names: Mapping[int, Path], frame: int, path: Path) -> Path:
     """The name of a frame's picture. Raises FormatError if it has none, though others have."""
     if frame not in names:
         raise FormatError(f"{path.name} names pictures of other frames, and none for frame {frame}; name all or none")

@@ -137,7 +137,7 @@ HOLE_LOGIT = 10.0
 
 
 @dataclass(frozen=True)
-class Crop:
+class CropBox:
     """A part of a picture."""
 
     box: Box  # in pixels of the picture
@@ -157,17 +157,17 @@ def point_grid(side: int) -> NDArray[np.float64]:
     return np.stack((x, y), axis=-1).reshape(-1, 2)
 
 
-def plan_crops(size: tuple[int, int], layers: int, overlap: float) -> list[Crop]:
+def plan_crops(size: tuple[int, int], layers: int, overlap: float) -> list[CropBox]:
     """The whole picture of (height, width) = `size`, and for each layer l = 1, 2, ... 2**l crops along each axis.
     Neighbours of the first layer overlap by that share of the picture's shorter side, those of the next by half."""
     height, width = size
-    crops = [Crop((0, 0, width, height), 0)]
+    crops = [CropBox((0, 0, width, height), 0)]
     for layer in range(1, layers + 1):
         count = 2**layer
         shared = int(overlap * min(size) * 2 / count)
         across, down = (math.ceil((shared * (count - 1) + length) / count) for length in (width, height))
         begins = product(*([(side - shared) * n for n in range(count)] for side in (across, down)))
-        crops += [Crop((x, y, min(x + across, width), min(y + down, height)), layer) for x, y in begins]
+        crops += [CropBox((x, y, min(x + across, width), min(y + down, height)), layer) for x, y in begins]
     return [crop for crop in crops if min(crop.size) > 0]
 
 
@@ -221,7 +221,7 @@ def find_everything(engine: Engine, image: NDArray[np.uint8], options: Everythin
     return replace(found, objects=np.arange(len(found)))
 
 
-def find_in_crop(engine: Engine, image: NDArray[np.uint8], crop: Crop, given: EverythingOptions) -> MaskSet:
+def find_in_crop(engine: Engine, image: NDArray[np.uint8], crop: CropBox, given: EverythingOptions) -> MaskSet:
     """Everything in a part of a picture: masks in pixels of the picture, the surest first."""
     x0, y0, x1, y1 = crop.box
     height, width = image.shape[:2]
@@ -287,7 +287,7 @@ class GridPass:
         return Candidates(decoded.logits[each, candidates], iou, presence, candidates, points[each])
 
 
-def filter_stable(found: Candidates, crop: Crop, size: tuple[int, int], options: SettledOptions) -> MaskSet:
+def filter_stable(found: Candidates, crop: CropBox, size: tuple[int, int], options: SettledOptions) -> MaskSet:
     """The stable masks that the crop does not cut through, in pixels of the picture."""
     rows, patches, stability = [], [], []
     for row, logits in enumerate(to_numpy(found.logits)):
@@ -313,7 +313,7 @@ def filter_stable(found: Candidates, crop: Crop, size: tuple[int, int], options:
     )
 
 
-def traced_if_stable(logits: NDArray[np.float32], crop: Crop, options: SettledOptions) -> tuple[Patch, float] | None:
+def traced_if_stable(logits: NDArray[np.float32], crop: CropBox, options: SettledOptions) -> tuple[Patch, float] | None:
     """A mask and its stability; None if it is not stable, or empty."""
     lowest, highest = options.threshold - options.stability_offset, options.threshold + options.stability_offset
     stretched = stretch(logits, crop.size, lowest)

@@ -25,7 +25,7 @@ from masklet.image.predictor import ImagePredictor, ready_predictor
 from masklet.nn import ModelConfig
 from masklet.nn.config import MEMORY_STRIDE
 
-MIN_LIKENESS = 0.35
+MIN_NAME_LIKENESS = 0.35
 """A mask that is less like every name has none; benchmarks/names.py shows what that costs."""
 
 SHRINKAGE = 0.3
@@ -115,7 +115,7 @@ def name_masks(
     kinds: Prototypes,
     model: str | PathLike[str] | Engine = "nano",
     *,
-    least: float = MIN_LIKENESS,
+    least: float = MIN_NAME_LIKENESS,
 ) -> list[Naming]:
     """The names of masks of one picture.
 

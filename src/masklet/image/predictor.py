@@ -180,7 +180,7 @@ class ImagePredictor:
         for first in range(0, len(prompts), step := objects_at_once(self.engine)):
             tokens = pad_prompts(self.engine, prompts[first : first + step], picture.size)
             decoded = decode_in_picture(self.engine, features, picture.levels, tokens, picture.size)
-            rows = chosen(decoded, wanted[first:], fall_back)
+            rows = chosen_masks(decoded, wanted[first:], fall_back)
             parts.append(answered(picture, decoded, rows, first))
         found = join_masks(parts) if parts else no_masks(picture, self.engine.config.mask_size)
         return refine_in_crops(found, prompts, self._of_crop) if refine else found
@@ -210,7 +210,7 @@ def check_encoded(picture: EncodedImage, engine: Engine) -> None:
         )
 
 
-def chosen(decoded: Decoded, three: Sequence[bool], fall_back: bool) -> list[tuple[int, int]]:
+def chosen_masks(decoded: Decoded, three: Sequence[bool], fall_back: bool) -> list[tuple[int, int]]:
     """Object and candidate of each mask of the answer: of an object that gets three the best first."""
     best_first = (np.argsort(-to_numpy(decoded.iou[:, 1:]), axis=1, kind="stable") + 1).tolist()
     alone = single(decoded, least=MIN_STABILITY if fall_back else 0.0).tolist()
@@ -307,11 +307,11 @@ def ready_predictor(model: str | PathLike[str] | Engine) -> ImagePredictor:
     """A predictor of a model; what a name or a path gave stays loaded. Raises CheckpointError."""
     if not isinstance(model, str | PathLike):
         return ImagePredictor(model)
-    return loaded(os.fspath(model), changed_at(model))
+    return cached_predictor(os.fspath(model), changed_at(model))
 
 
 @lru_cache(maxsize=MODELS_KEPT)
-def loaded(model: str, _: int) -> ImagePredictor:
+def cached_predictor(model: str, _: int) -> ImagePredictor:
     """The predictor of a name or path; loaded again when the file has changed."""
     return ImagePredictor(model)
 

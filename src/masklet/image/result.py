@@ -32,7 +32,7 @@ from masklet.image.picture import Crop, captioned, compared, crop_of, naming
 from masklet.masks.draw import draw_overlay, draw_regions
 from masklet.masks.finish import Edges, cut_out, mask_alpha
 from masklet.masks.polygons import Polygon, mask_polygons
-from masklet.masks.rle import Patch, Rle, encode_rle, padded, part_of, paste, resize_logits, slices_within
+from masklet.masks.rle import Patch, Rle, encode_rle, padded_rle, part_in, paste, resize_logits, slices_within
 from masklet.masks.shape import Box, mask_box
 from masklet.media.large import LargePicture
 from masklet.words import Captioner, Namer
@@ -432,7 +432,7 @@ class MaskSet(PictureMasks):
         return paste(self.patches[index(i)], self._whole)
 
     def rle(self, i: int = 0) -> Rle:
-        return padded(self.patches[i], self._whole)
+        return padded_rle(self.patches[i], self._whole)
 
     @cached_property
     def boxes(self) -> NDArray[np.int64]:
@@ -451,7 +451,7 @@ class MaskSet(PictureMasks):
         """
         image, ground, (x0, y0, x1, y1) = picture.read(box), self.ground, box
         here = replace(self, image=image, ground=ground and ground.moved(x0, y0), objects=np.arange(len(self)))
-        return here.kept([part_of(patch, box) for patch in self.patches]).moved((-x0, -y0), (y1 - y0, x1 - x0))
+        return here.kept([part_in(patch, box) for patch in self.patches]).moved((-x0, -y0), (y1 - y0, x1 - x0))
 
     def kept(self, patches: Sequence[Patch | None]) -> MaskSet:
         """Other masks in the place of these; those that are None are left out."""

@@ -16,7 +16,7 @@ from masklet.errors import PromptError, is_within
 from masklet.image.everything import EverythingOptions, find_everything
 from masklet.image.predictor import in_crop, ready_predictor
 from masklet.image.result import MaskSet, join_masks
-from masklet.masks.rle import agreement, cut_patch, part_of, slices_within, union
+from masklet.masks.rle import agreement, cut_patch, part_in, slices_within, union
 from masklet.masks.shape import Box, common_box, mutual_matches, square_around
 from masklet.media.large import LargePicture
 from masklet.prompts import make_prompt
@@ -165,7 +165,7 @@ def seen(found: MaskSet, view: Box) -> MaskSet:
     """What lies in a part of the picture: of masks that were pointed at there, their pixels there."""
     inside = np.all((found.points >= view[:2]) & (found.points < view[2:]), axis=1).tolist()
     return found.kept(
-        [part_of(patch, view) if in_it else None for patch, in_it in zip(found.patches, inside, strict=True)]
+        [part_in(patch, view) if in_it else None for patch, in_it in zip(found.patches, inside, strict=True)]
     )
 
 

@@ -218,9 +218,9 @@ def read_record(source: Source, place: str, options: str) -> VideoRecord | None:
 def engine_of(model: str, device: str | None, speed: str | None) -> Engine:
     """The engine that this process keeps, loaded again when the model's file has changed."""
     place = str(once_here(model)) if is_url(model) else model
-    return loaded(place, device, speed, changed_at(place))
+    return cached_engine(place, device, speed, changed_at(place))
 
 
 @lru_cache(maxsize=1)
-def loaded(model: str, device: str | None, speed: str | None, _: int) -> Engine:
+def cached_engine(model: str, device: str | None, speed: str | None, _: int) -> Engine:
     return load_model(model, device=device, speed=speed)

@@ -25,7 +25,7 @@ PACKAGES = {
 }
 """The package by which fsspec reads a kind of URL."""
 
-CHUNK = 1 << 20
+COPIED_BYTES = 1 << 20
 """Bytes that are copied at a time."""
 
 
@@ -123,7 +123,7 @@ def local_copy(place: str, *, redirects: bool = True, most: int | None = None) -
             else:
                 streamed = {"block_size": 0} if place.startswith("http") else {}
                 with files.open(place, "rb", **streamed) as source, path.open("wb") as copy:
-                    while part := source.read(CHUNK):
+                    while part := source.read(COPIED_BYTES):
                         if copy.tell() + len(part) > most:
                             raise TooLarge(f"{place} has more than {most} bytes, the most that is taken")
                         copy.write(part)

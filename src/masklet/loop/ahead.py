@@ -20,9 +20,9 @@ from masklet.discovery import DiscoveryOptions, track_everything
 from masklet.engines.base import Engine
 from masklet.errors import FormatError, MaskletError, SessionError
 from masklet.image import EverythingOptions, ImagePredictor
-from masklet.image.names import MIN_LIKENESS, Prototypes, appearances, likenesses, prototypes, unit
+from masklet.image.names import MIN_NAME_LIKENESS, Prototypes, appearances, likenesses, prototypes, unit
 from masklet.image.picture import Crop, crop_of, naming
-from masklet.loop.collect import PRELABELED, Tell, annotated, of_sessions, path_of
+from masklet.loop.collect import PRELABELED, Tell, annotated_clips, of_sessions, path_of
 from masklet.loop.project import Loop
 from masklet.masks.shape import central_click
 from masklet.video import VideoTracker
@@ -79,7 +79,7 @@ class Queued:
 def unlabelled(loop: Loop) -> list[Item]:
     """What was asked for, and nobody began on it. Raises MediaError if there is nothing at a path."""
     items = {item.id: item for source in loop.asked.sources for item in items_in(Path(source))}
-    known = {path_of(clip).resolve() for clip in annotated(loop)}
+    known = {path_of(clip).resolve() for clip in annotated_clips(loop)}
     new = (item for item in items.values() if item.path not in known)
     return [item for item in new if not (place_of(loop.project, item) / "session.masklet").exists()]
 
@@ -139,7 +139,7 @@ def ordered(estimates: Sequence[Estimate], seen: Sequence[NDArray[np.float32]]) 
 def make_queue(loop: Loop, engine: Engine, estimates: Sequence[Estimate]) -> list[Queued]:
     """Write the queue; what was not estimated stands at its end."""
     predictor = ImagePredictor(engine)
-    seen = [sight_of(predictor, clip.images(some(clip.annotated))) for clip in annotated(loop)]
+    seen = [sight_of(predictor, clip.images(some(clip.annotated))) for clip in annotated_clips(loop)]
     queue = ordered(estimates, seen)
     known = {one.id for one in queue}
     rest = [Queued(item.id, str(item.path), 1.0, 1.0, LOOK) for item in unlabelled(loop) if item.id not in known]
@@ -197,7 +197,7 @@ def _name_and_click(tracker: VideoTracker, predictor: ImagePredictor, kinds: Pro
         if kinds is not None and masks:
             seen = appearances(predictor, (crop_of(shown.image, mask, str(name)) for name, mask in masks.items()))
             for name, row in zip(list(masks), likenesses(seen, kinds), strict=True):
-                called = naming(row, kinds.names, MIN_LIKENESS).name
+                called = naming(row, kinds.names, MIN_NAME_LIKENESS).name
                 if called:
                     tracker.describe(name, category=called)
                 else:

@@ -103,7 +103,7 @@ def _splits(data: Path) -> dict[str, str]:
         return {row["path"]: row["split"] for row in csv.DictReader(file)}
 
 
-def annotated(loop: Loop) -> list[Clip]:
+def annotated_clips(loop: Loop) -> list[Clip]:
     """What the newest version learned from, or learns from, and what it is judged on."""
     number = loop.open_version() or len(loop.versions.judged)
     splits = set(_splits(loop.place(number) / "data").values())

@@ -30,7 +30,7 @@ from masklet.nn import ModelConfig
 from masklet.training.batch import PickOptions, draw_objects
 from masklet.training.data import Collection
 from masklet.training.loop import CHECKPOINT_FILE, MODEL_FILE, RunOptions, is_finished, load_checkpoint, train
-from masklet.training.recipes import Precision, Recipe, finetune, finetune_small, override
+from masklet.training.recipes import Recipe, TrainingPrecision, finetune, finetune_small, override
 
 CHECKPOINT_STEPS = 25
 """Steps between checkpoints."""
@@ -54,7 +54,7 @@ def recipe_of(config: ModelConfig, data: list[Collection], asked: Asked, device:
     not say otherwise the image encoder learns nothing: few annotations teach the heads best."""
     size, name, still = config.image_size, config.name.partition(":")[0], ("image_encoder",)
     if config.head != "refining":
-        precision: Precision = "float32" if device.type == "cpu" else "bfloat16"
+        precision: TrainingPrecision = "float32" if device.type == "cpu" else "bfloat16"
         recipe = finetune(name, steps=asked.steps, image_size=size, freeze=still, precision=precision)
         return override(recipe, asked.settings)
     recipe = finetune_small(name, steps=asked.steps, image_size=size, freeze=still)

@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from masklet.errors import FormatError
 from masklet.masks.shape import Box, common_box, mask_box
 
-MAX_PIXELS = 1 << 28
+MAX_MASK_PIXELS = 1 << 28
 """Masks of more pixels (16384 x 16384) are refused: a few bytes of a file could otherwise fill the memory."""
 
 
@@ -81,7 +81,7 @@ def rle_from_json(value: object, size: tuple[int, int]) -> Rle:
     Those are `{"size": [h, w], "counts": "..."}`, the same with a list of run lengths, and a list of
     polygons `[[x0, y0, x1, y1, ...], ...]`. Raises FormatError for anything else and for another size.
     """
-    check_size(size)
+    check_mask_size(size)
     if isinstance(value, list):
         return _from_polygons(value, size)
     if not isinstance(value, dict) or "counts" not in value or "size" not in value:
@@ -99,7 +99,7 @@ def rle_from_json(value: object, size: tuple[int, int]) -> Rle:
     return from_plain(rlemasklib.RLEMask.from_counts(np.array(counts, np.uint32), size).to_dict())
 
 
-def joined(one: Rle | None, other: Rle) -> Rle:
+def rle_union(one: Rle | None, other: Rle) -> Rle:
     """The union of two masks of one size; None is no mask. Raises FormatError as `decode_rle` does."""
     return other if one is None else encode_rle(decode_rle(one) | decode_rle(other))
 
@@ -133,13 +133,13 @@ def checked_rle(size: tuple[int, int], counts: object) -> Rle:
     return rle
 
 
-def check_size(size: Sequence[int]) -> None:
+def check_mask_size(size: Sequence[int]) -> None:
     """Raises FormatError unless both sides are positive and the pixels not more than MAX_PIXELS."""
     height, width = size
-    if not (height > 0 and width > 0 and height * width <= MAX_PIXELS):
+    if not (height > 0 and width > 0 and height * width <= MAX_MASK_PIXELS):
         raise FormatError(
             f"a mask of {height} x {width} pixels (height, width); "
-            f"expected sides over 0 and at most {MAX_PIXELS} pixels"
+            f"expected sides over 0 and at most {MAX_MASK_PIXELS} pixels"
         )
 
 
@@ -164,7 +164,7 @@ def from_plain(encoded: dict[str, Any]) -> Rle:
 @contextmanager
 def _checked(rle: Rle) -> Iterator[dict[str, Any]]:
     """As rlemasklib takes it, whose complaints become those of this package."""
-    check_size(rle.size)
+    check_mask_size(rle.size)
     try:
         yield plain(rle)
     except ValueError as error:
@@ -241,7 +241,7 @@ def paste(patch: Patch, view: Box) -> NDArray[np.bool_]:
     return mask
 
 
-def part_of(patch: Patch, view: Box) -> Patch | None:
+def part_in(patch: Patch, view: Box) -> Patch | None:
     """What of a mask lies in a part of the picture; None if nothing does."""
     shared = common_box(patch.box, view)
     if shared is None or shared == patch.box:
@@ -255,10 +255,10 @@ def union(patches: Sequence[Patch]) -> Patch:
         return patches[0]
     x0, y0, x1, y1 = zip(*(patch.box for patch in patches), strict=True)
     box = (min(x0), min(y0), max(x1), max(y1))
-    return Patch(box, from_plain(rlemasklib.union([plain(padded(patch, box)) for patch in patches])))
+    return Patch(box, from_plain(rlemasklib.union([plain(padded_rle(patch, box)) for patch in patches])))
 
 
-def padded(patch: Patch, outer: Box) -> Rle:
+def padded_rle(patch: Patch, outer: Box) -> Rle:
     """The run lengths of the outer box, which holds the patch, without its pixels ever being in memory."""
     x0, y0, x1, y1 = patch.box
     left, top, right, bottom = outer

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from masklet.errors import MediaError
 from masklet.media.container import ANY_ENCODING, largest_stream
-from masklet.media.display import display_of, shown
+from masklet.media.display import display_of, shown_picture
 from masklet.media.frames import Frame, FrameSource, read_ahead
 
 CLOSE_SECONDS = 10.0
@@ -63,7 +63,7 @@ def live_stream(url: str) -> Device:
         try:
             for picture in container.decode(stream):
                 display = display or display_of(stream, picture)
-                yield shown(picture, display)
+                yield shown_picture(picture, display)
         except av.FFmpegError as error:
             raise MediaError(f"{url} broke off: {error.strerror}") from error
 

@@ -49,7 +49,7 @@ class DecodedFrame:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def opened_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The container and its largest video stream. Raises MediaError."""
     if not os.path.isfile(path):
         raise MediaError(f"there is no file at {path}; give the path of a video file")

@@ -96,7 +96,7 @@ def _turn(picture: VideoFrame) -> tuple[bool, tuple[bool, bool]]:
     return sideways, (c < 0, b < 0) if sideways else (a < 0, d < 0)
 
 
-def shown(picture: VideoFrame, display: Display) -> NDArray[np.uint8]:
+def shown_picture(picture: VideoFrame, display: Display) -> NDArray[np.uint8]:
     """A decoded picture as uint8 (H, W, 3), RGB, upright, of the display's size whatever its own."""
     if display.colours.hdr:
         return tone_map(shown_deep(picture, display), display.colours.transfer)

@@ -155,7 +155,7 @@ class ListedFrames(FrameSource):
     def _frame(self, frame: int, image: NDArray[np.uint8]) -> Frame:
         times = self.timestamps
         assert times is not None, "frames of which each lies apart are counted"
-        return Frame(frame, float(times[frame]), check_size(image, self.size, self._name(frame), self._name(0)))
+        return Frame(frame, float(times[frame]), check_frame_size(image, self.size, self._name(frame), self._name(0)))
 
     def _image(self, frame: int) -> NDArray[np.uint8]:
         """uint8 (H, W, 3), RGB."""
@@ -228,7 +228,7 @@ class IteratorFrames(FrameSource):
                 self.frame_count, self.frame_count_exact = self._next, True
                 return
             name = f"frame {self._next}"
-            image = check_size(rgb_array(np.asarray(array), name), self.size, name, "frame 0")
+            image = check_frame_size(rgb_array(np.asarray(array), name), self.size, name, "frame 0")
             frame = Frame(self._next, float(self._next), image)
             self._next += 1
             if frame.index >= start:
@@ -275,7 +275,7 @@ def check_sides(size: tuple[int, int], name: str) -> None:
         raise MediaError(f"{name} is {width} wide and {height} high; give one with at least one pixel")
 
 
-def check_size(image: NDArray[np.uint8], size: tuple[int, int], name: str, first: str) -> NDArray[np.uint8]:
+def check_frame_size(image: NDArray[np.uint8], size: tuple[int, int], name: str, first: str) -> NDArray[np.uint8]:
     """The image of a frame. Raises MediaError, which calls it `name`, unless it has the size of the first frame."""
     if image.shape[:2] != size:
         raise MediaError(

@@ -25,7 +25,7 @@ EXR = ".exr"
 """Needs the extra `exr`. Light of 1 is the white of an ordinary picture. Brighter light is white in 8 bits; 16 bits, by
 PQ for films, keep it up to 49 times that white, where PQ ends."""
 
-MAX_PIXELS = 1 << 28
+MAX_IMAGE_PIXELS = 1 << 28
 
 HALVES = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
 """Each float of 16 bits."""
@@ -33,7 +33,7 @@ HALVES = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", EXR)
 """Files that count as pictures where a folder is searched; `read_image` itself goes by the content."""
 
-DAMAGED = (*errors.DAMAGED, Image.DecompressionBombError)
+PILLOW_ERRORS = (*errors.DAMAGED, Image.DecompressionBombError)
 """What Pillow raises for damaged files."""
 
 
@@ -86,7 +86,7 @@ def reading(name: str) -> Iterator[None]:
     """Pillow's errors for a file that begins like a picture and cannot be read become MediaError, which names it."""
     try:
         yield
-    except DAMAGED as error:
+    except PILLOW_ERRORS as error:
         raise MediaError(f"{name} cannot be read as a picture: {error}; give another copy") from error
 
 
@@ -248,7 +248,7 @@ def _is_grey(file: Path) -> bool:
     try:
         with Image.open(file) as picture:
             return picture.mode in ("1", "L", "P")
-    except DAMAGED:
+    except PILLOW_ERRORS:
         return False  # reading it says what is wrong
 
 
@@ -319,7 +319,7 @@ def _exr_light(path: Path) -> NDArray[Any]:
     windows = [[np.asarray(end, np.int64) for end in header[name]] for name in ("displayWindow", "dataWindow")]
     for low, high in windows:
         sides = high - low + 1
-        if sides.min() < 1 or sides.prod() > MAX_PIXELS:
+        if sides.min() < 1 or sides.prod() > MAX_IMAGE_PIXELS:
             raise MediaError(f"{path.name} has a window of {sides[0]} x {sides[1]} pixels; give a smaller picture")
     (left, top), (right, bottom), (x, y) = (end.tolist() for end in (*windows[0], windows[1][0]))
     width, height = right - left + 1, bottom - top + 1

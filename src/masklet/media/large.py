@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from masklet.errors import MediaError, needing
 from masklet.geometry import Ground
 
-CACHE_BYTES = 64 << 20
+BLOCK_CACHE_BYTES = 64 << 20
 """Bytes of decoded blocks that GDAL may keep."""
 
 DEGREES, WEB, HALF = "EPSG:4326", "EPSG:3857", 20_037_508.342789244
@@ -200,7 +200,7 @@ class LargePicture:
 
     def _opened(self, closing: ExitStack, path: str | PathLike[str]) -> Any:
         try:
-            with self._rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES), warnings.catch_warnings():
+            with self._rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_BYTES), warnings.catch_warnings():
                 warnings.simplefilter("ignore", self._rasterio.errors.NotGeoreferencedWarning)
                 file = closing.enter_context(self._rasterio.open(path))
                 if self._levels is not None or file.colorinterp[0] != self._rasterio.enums.ColorInterp.palette:
@@ -278,7 +278,7 @@ class LargePicture:
         columns = (width - x1, width - x0) if self._across else (x0, x1)
         rows = (height - y1, height - y0) if self._down else (y0, y1)
         try:
-            with self._rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
+            with self._rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_BYTES):
                 values = self._shown.read(bands, window=(columns, rows) if self._sideways else (rows, columns))
         except self._rasterio.errors.RasterioIOError as error:
             raise MediaError(f"{self.name} cannot be read at {box}: {_reason(error)}") from error

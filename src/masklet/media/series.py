@@ -20,7 +20,7 @@ from masklet.media.large import LargePicture
 MAP_SUFFIXES = (".tif", ".tiff")
 """Files of a folder that count."""
 
-MAX_PIXELS = 100_000_000
+MAX_MAP_PIXELS = 100_000_000
 """Of a frame, which is in memory as a whole."""
 
 DATE_IN_NAME = re.compile(
@@ -49,7 +49,7 @@ class MapSeries(ListedFrames):
 
     Raises:
         MediaError: There is no picture, one cannot be read or lies elsewhere than the first, or frames are larger than
-            `MAX_PIXELS`.
+            `MAX_MAP_PIXELS`.
     """
 
     ground: Ground
@@ -75,7 +75,7 @@ class MapSeries(ListedFrames):
         height, width = self._first.size
         if self._first.ground is None:
             raise MediaError(f"{self._name(0)} does not say where it lies on the ground; give GeoTIFFs with a CRS")
-        if height * width > MAX_PIXELS:
+        if height * width > MAX_MAP_PIXELS:
             raise MediaError(
                 f"{self._name(0)} has {width:,} x {height:,} pixels, too many for a frame; give a coarser resolution, "
                 "or cut out a part (gdal_translate -projwin)"

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from masklet.errors import MediaError
 from masklet.footage import Footage
-from masklet.media.container import BrokenOff, DecodedFrame, decoded, deinterlaced, opened, packets
-from masklet.media.display import display_of, shown, shown_deep
+from masklet.media.container import BrokenOff, DecodedFrame, decoded, deinterlaced, opened_video, packets
+from masklet.media.display import display_of, shown_deep, shown_picture
 from masklet.media.frames import Frame, FrameSource, check_frame, no_such_frame
 
 JUMP_COST = 32
@@ -58,7 +58,7 @@ class VideoFile(FrameSource):
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
         self.name = self.path.name
-        with opened(self.path) as (container, stream):
+        with opened_video(self.path) as (container, stream):
             try:
                 first = next(decoded(packets(container, stream), stream, []))
             except (StopIteration, BrokenOff):
@@ -178,7 +178,7 @@ class VideoFile(FrameSource):
                 yield picture.frame, shown_deep(picture.image, self._display)
 
     def _frame(self, picture: DecodedFrame) -> Frame:
-        return Frame(picture.frame, picture.time, shown(picture.image, self._display))
+        return Frame(picture.frame, picture.time, shown_picture(picture.image, self._display))
 
     def _count(self) -> bool:
         """Take the number of frames from the index; False if there is none."""
@@ -191,7 +191,7 @@ class VideoFile(FrameSource):
         """Where each frame is: made when first asked for. None if the packets' times don't tell."""
         with self._lock:
             if not self._index_sought:
-                with opened(self.path) as (container, stream):
+                with opened_video(self.path) as (container, stream):
                     index = build_index(container, stream, self._first_pts)
                 agrees = index is not None and index.pts[: len(self._pass)].tolist() == self._pass
                 self._index, self._index_sought = index if agrees else None, True
@@ -248,13 +248,13 @@ class VideoFile(FrameSource):
                 return
             except IndexMismatch:
                 self._distrust_index()
-        with opened(self.path) as (container, stream):
+        with opened_video(self.path) as (container, stream):
             yield from self._whole(due, lambda _: self._counting(container, stream))
 
     def _opened(self, single: bool) -> AbstractContextManager[tuple[InputContainer, VideoStream]]:
         if not single:
-            return opened(self.path)
-        self._jumping = self._jumping or self._file.enter_context(opened(self.path))
+            return opened_video(self.path)
+        self._jumping = self._jumping or self._file.enter_context(opened_video(self.path))
         return nullcontext(self._jumping)
 
     def _counting(self, container: InputContainer, stream: VideoStream) -> Iterator[Numbered]:

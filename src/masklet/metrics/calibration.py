@@ -50,7 +50,7 @@ def calibration(estimates: Values, outcomes: Values | NDArray[np.bool_], bins: i
     return Calibration(*map(tuple, columns))
 
 
-def merge(parts: Sequence[Calibration]) -> Calibration:
+def merge_calibrations(parts: Sequence[Calibration]) -> Calibration:
     """The same as if all had been sorted at once. Raises EvaluationError for different numbers of bins, or none."""
     if len({len(part.counts) for part in parts}) != 1:
         raise EvaluationError("calibrations of different numbers of bins, or none, cannot be merged; give equal ones")

@@ -31,7 +31,7 @@ def iou_table(found: Sequence[Patch], truth: Sequence[Patch]) -> Values:
     return table
 
 
-def recalled(ious: Values, scores: NDArray[np.floating], most: int, thresholds: Values = THRESHOLDS) -> Mask:
+def is_found(ious: Values, scores: NDArray[np.floating], most: int, thresholds: Values = THRESHOLDS) -> Mask:
     """Whether each true mask is found, by IoU threshold: bool (T, N).
 
     ious        float64 (M, N), as `iou_table` gives them

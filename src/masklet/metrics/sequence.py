@@ -38,7 +38,7 @@ class Measured:
         return self.region.shape[1]
 
 
-def measure(predicted: IndexMaps, truth: IndexMaps, boundary: Boundary = boundary_accuracy) -> Measured:
+def measure_sequence(predicted: IndexMaps, truth: IndexMaps, boundary: Boundary = boundary_accuracy) -> Measured:
     """Compare index maps: pixels hold the number of an object, 0 is the background.
 
     predicted  uint8 or uint16 (T, H, W)
@@ -326,7 +326,7 @@ def score_sequence(predicted: IndexMaps, truth: IndexMaps, protocol: str = "davi
     Raises EvaluationError for maps of unequal shapes, for an unknown protocol, and as `select` does.
     """
     rules = find_protocol(protocol)
-    return select(measure(rules.prepare(predicted), rules.prepare(truth), rules.boundary), rules)
+    return select(measure_sequence(rules.prepare(predicted), rules.prepare(truth), rules.boundary), rules)
 
 
 def select(measured: Measured, protocol: Protocol) -> tuple[ObjectScores, ...]:

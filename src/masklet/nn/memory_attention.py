@@ -133,12 +133,14 @@ class MemoryAttention(Prepared):
         x = self.stack()[0].attend_self(x, by)
         parts = memories, times, pointers, ages
         if torch.compiler.is_compiling() or x.device.type != "cpu" or count < 2:  # one graph for any number of objects
-            seen = self.follow(x, tokens(memory_code, keep, *parts), by, memory_by)
+            seen = self.follow(x, memory_tokens(memory_code, keep, *parts), by, memory_by)
         else:  # a processor gains nothing from more at once: what one object needs fills its cache already
             frames = x.split(1) if len(x) == count else [x] * count
             keeps = [None] * count if keep is None else keep.split(1)
             each = zip(frames, keeps, *(part.split(1) for part in parts), strict=True)
-            seen = torch.cat([self.follow(x, tokens(memory_code, keep, *own), by, memory_by) for x, keep, *own in each])
+            seen = torch.cat(
+                [self.follow(x, memory_tokens(memory_code, keep, *own), by, memory_by) for x, keep, *own in each]
+            )
         return to_map(self.norm(seen), self.config.memory_size)
 
     def follow(self, x: Tensor, bank: Tokens, by: Rotation, memory_by: Rotation) -> Tensor:
@@ -153,7 +155,7 @@ class MemoryAttention(Prepared):
         return cast("list[MemoryLayer]", list(self.layers))
 
 
-def tokens(
+def memory_tokens(
     memory_code: Tensor, keep: Tensor | None, memories: Tensor, times: Tensor, pointers: Tensor, ages: Tensor
 ) -> Tokens:
     """Memories (N, F, M, h, w) and pointers (N, Q, M) with their codes -> F * h * w + Q tokens."""

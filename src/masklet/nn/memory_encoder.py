@@ -17,7 +17,7 @@ from masklet.nn.positions import sine_map
 LAYERS = 2
 """Layers of the perceiver, as published."""
 
-EXPANSION = 4
+FUSER_EXPANSION = 4
 """Times as many channels inside a feed-forward part, as published."""
 
 
@@ -92,9 +92,9 @@ def feed_forward(width: int) -> nn.Sequential:
     """(N, L, M) -> (N, L, M)"""
     return nn.Sequential(
         nn.LayerNorm(width),
-        nn.Linear(width, EXPANSION * width, bias=False),
+        nn.Linear(width, FUSER_EXPANSION * width, bias=False),
         nn.GELU(),
-        nn.Linear(EXPANSION * width, width, bias=False),
+        nn.Linear(FUSER_EXPANSION * width, width, bias=False),
     )
 
 

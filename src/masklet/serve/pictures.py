@@ -20,7 +20,7 @@ from masklet.image import EverythingOptions, ImagePredictor, segment_everything
 from masklet.image.picture import as_picture
 from masklet.image.predictor import PICTURES_AT_ONCE
 from masklet.image.result import PictureMasks
-from masklet.media.image_file import DAMAGED
+from masklet.media.image_file import PILLOW_ERRORS
 from masklet.prompts import Prompt, check_name, make_prompt
 
 Shape = Literal["rle", "png", "polygons"]
@@ -102,7 +102,7 @@ def question_of(said: Mapping[str, Any], read_url: Callable[[str], bytes]) -> Qu
         raise PromptError(f"shape is {shape!r:.40}; give {', '.join(SHAPES)}")
     if ("image" in said) == ("url" in said):
         raise MediaError("give the picture as image, in base64, or as url; one of them")
-    image = picture_of(bytes_of(said["image"]) if "image" in said else read_url(str(said["url"])))
+    image = sent_picture(decode_base64(said["image"]) if "image" in said else read_url(str(said["url"])))
     records, everything = said.get("prompts", []), truth_of(said, "everything")
     if not isinstance(records, list) or len(records) > MAX_PROMPTS or everything == bool(records):
         raise PromptError(f"give prompts, a list of at most {MAX_PROMPTS}, or everything; one of them")
@@ -125,7 +125,7 @@ def truth_of(said: Mapping[str, Any], name: str) -> bool:
     return value
 
 
-def bytes_of(text: object) -> bytes:
+def decode_base64(text: object) -> bytes:
     """Bytes of base64, with or without `data:...,` before it. Raises MediaError if it is none."""
     try:
         return base64.b64decode(str(text).rpartition(",")[2], validate=True)
@@ -133,12 +133,12 @@ def bytes_of(text: object) -> bytes:
         raise MediaError(f"image is no base64: {error}") from None
 
 
-def picture_of(content: bytes) -> NDArray[np.uint8]:
+def sent_picture(content: bytes) -> NDArray[np.uint8]:
     """A picture, uint8 (H, W, 3), of the bytes of a file. Raises MediaError if it is none."""
     try:
         with Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as image:
             return as_picture(image, "the picture")
-    except DAMAGED:
+    except PILLOW_ERRORS:
         raise MediaError(f"the picture cannot be read; give one of these kinds: {', '.join(IMAGE_FORMATS)}") from None
 
 

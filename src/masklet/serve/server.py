@@ -25,7 +25,7 @@ from masklet.errors import FormatError, MaskletError, PromptError, SessionError
 from masklet.formats.json_file import parse_json
 from masklet.jobs.places import TooLarge, local_copy
 from masklet.masks.rle import encode_rle
-from masklet.serve.pictures import MAX_PROMPTS, SHAPES, PictureDesk, TooMany, answer_of, picture_of, question_of
+from masklet.serve.pictures import MAX_PROMPTS, SHAPES, PictureDesk, TooMany, answer_of, question_of, sent_picture
 from masklet.serve.videos import DIRECTIONS, FINAL_STATES, Missing, VideoDesk, check_allowed
 from masklet.video import FrameResult, StreamTracker
 
@@ -383,7 +383,7 @@ async def follow(socket: WebSocket, engine: Engine) -> None:
 
 def _step(tracker: StreamTracker, event: Mapping[str, Any]) -> FrameResult:
     if event.get("bytes") is not None:
-        return tracker.step(picture_of(event["bytes"]))
+        return tracker.step(sent_picture(event["bytes"]))
     said = parse_json(str(event.get("text") or "").encode(), "the message")
     name = said.get("object", 1)
     try:

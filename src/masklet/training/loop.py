@@ -268,7 +268,7 @@ class StageRun:
     def finished(self) -> Network:
         """A network with the averaged weights, ready to use."""
         plain = learning_network(self.recipe, self.stage, Network(self.network.config))
-        return parts.merged(plain.to(self.processes.device), self.average.state)
+        return parts.merged_network(plain.to(self.processes.device), self.average.state)
 
     def failed(self, what: str, value: Tensor, batch: Batch, plan: Plan, *, kept: bool) -> TrainingError:
         """Keep the batch, if it made the trouble; of many processes each has a file of its own."""

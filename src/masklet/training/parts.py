@@ -84,7 +84,7 @@ def add_low_rank(network: Network, rank: int) -> None:
             parametrize.register_parametrization(module, "weight", LowRank(module.weight, rank))
 
 
-def merged(network: Network, state: Mapping[str, Tensor]) -> Network:
+def merged_network(network: Network, state: Mapping[str, Tensor]) -> Network:
     """A copy of these weights that is ready to use: low-rank changes merged, in evaluation."""
     twin = copy.deepcopy(network)
     twin.load_state_dict(state)

@@ -17,7 +17,7 @@ from masklet.training.parts import OptimizerOptions
 from masklet.training.prompts import PromptOptions
 from masklet.training.synthesis import MAX_THINGS, MadeUpOptions
 
-Precision = Literal["float32", "bfloat16"]
+TrainingPrecision = Literal["float32", "bfloat16"]
 
 MAX_NUMBER = 10**9
 ONE_OR_MORE = ("frames", "stride", "picture_objects", "clip_objects", "first_frames", "corrected_frames")
@@ -64,7 +64,7 @@ class Recipe:
 
     model: str  # name of the model that is trained, or of the one that a fine-tuning starts from
     stages: tuple[Stage, ...]  # one after another; each goes on with the weights of the one before
-    precision: Precision = "bfloat16"  # "bfloat16" computes in it where that is safe; weights stay float32
+    precision: TrainingPrecision = "bfloat16"  # "bfloat16" computes in it where that is safe; weights stay float32
     recompute: bool = False  # whether activations are computed again on the way back: less memory, more time
     # with a rank over 0, only low-rank changes of the attention learn, and what is not attention stays
     low_rank: int = 0
@@ -227,7 +227,7 @@ def finetune(
     image_size: int,
     freeze: tuple[str, ...] = (),
     low_rank: int = 0,
-    precision: Precision = "bfloat16",
+    precision: TrainingPrecision = "bfloat16",
 ) -> Recipe:
     """Going on from a checkpoint on one's own data: one stage of clips; pictures that the data holds are learned too,
     one step in five. Batch normalisations keep their statistics: a single picture is too little for them.

@@ -179,7 +179,7 @@ def _paint(
     places = look_up(journey.matrices[frame], journey.bends[frame], size, (slice(size), slice(size)))
     mirrored, unknown = {"borderMode": cv2.BORDER_REFLECT_101}, {"borderMode": cv2.BORDER_CONSTANT, "borderValue": VOID}
     image = np.asarray(cv2.remap(ground.image, places, None, cv2.INTER_LINEAR, **mirrored), np.uint8)  # type: ignore[call-overload]
-    labels = np.asarray(cv2.remap(index_map(ground), places, None, cv2.INTER_NEAREST, **unknown), np.uint8)  # type: ignore[call-overload]
+    labels = np.asarray(cv2.remap(labels_of(ground), places, None, cv2.INTER_NEAREST, **unknown), np.uint8)  # type: ignore[call-overload]
     for number, (thing, path) in enumerate(layers, start=FIRST_THING):
         if (found := visible_part(thing, path, frame, size)) is not None:
             window, pixels = found
@@ -189,7 +189,7 @@ def _paint(
     return image, labels
 
 
-def index_map(picture: Labelled) -> NDArray[np.uint8]:
+def labels_of(picture: Labelled) -> NDArray[np.uint8]:
     """uint8 (H, W): the objects of a picture by number, smaller ones over larger ones."""
     if isinstance(picture.masks, IndexMasks):
         labels = picture.masks.labels.copy()

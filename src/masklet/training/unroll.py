@@ -113,7 +113,7 @@ class Unroll:
         # for each correction, whether it is drawn from the true mask
         truths = plan.from_truth[plan.corrected.index(frame)] if frame in plan.corrected else ()
         for correction in range(len(truths) + 1):
-            given = tokens(points, earlier)._replace(keep_masks=None if correction else present)
+            given = prompt_tokens(points, earlier)._replace(keep_masks=None if correction else present)
             decoded = Decoded(*self.keep(self.network.decode_masks, features, here, given))
             answer = Prediction(frame, decoded, points.labels.shape[1] <= 1, correction)
             yield answer
@@ -136,7 +136,7 @@ class Unroll:
     def take_mask(self, here: Levels, frame: int) -> Remembered:
         """A frame whose mask a person gave: it is remembered as it is, and decoded only for its pointer."""
         masks = self.batch.masks[:, frame, None].float()
-        prompt = tokens(Points.none(len(masks), self.device), masks)
+        prompt = prompt_tokens(Points.none(len(masks), self.device), masks)
         decoded = Decoded(*self.keep(self.network.decode_masks, here.stride16, here, prompt))
         given = masks.flatten(1).any(dim=1)
         if self.network.config.previous_mask:
@@ -189,7 +189,7 @@ class Unroll:
         return self.network.attend_memory(features, bank)
 
 
-def tokens(points: Points, masks: Tensor | None) -> PromptTokens:
+def prompt_tokens(points: Points, masks: Tensor | None) -> PromptTokens:
     """Points with the "no more points" that predictors add; two of these where there is no point."""
     count, given = points.labels.shape
     more = 1 if given else 2

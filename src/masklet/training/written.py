@@ -23,7 +23,7 @@ from masklet.training.data import Feed, Sample
 from masklet.training.prompts import Plan
 from masklet.training.unroll import Unroll
 
-JPEG_QUALITY = 95
+WRITTEN_JPEG_QUALITY = 95
 """The quality of the JPEGs of a data set."""
 
 GAP = 4
@@ -64,7 +64,7 @@ def _write_clip(sample: Sample, folder: Path, name: str) -> None:
         index_map = (sample.masks[:, frame] * numbers[:, None, None]).max(axis=0)  # masks of a clip never overlap
         write_index_png(annotations / f"{frame:05d}.png", np.where(known, index_map, VOID))
         with atomic_write(pictures / f"{frame:05d}.jpg") as temporary:
-            Image.fromarray(image).save(temporary, format="JPEG", quality=JPEG_QUALITY)
+            Image.fromarray(image).save(temporary, format="JPEG", quality=WRITTEN_JPEG_QUALITY)
 
 
 def write_preview(feed: Feed, path: Path, *, rows: int = 2, columns: int = 4, pages: int = 2) -> None:

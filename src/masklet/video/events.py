@@ -31,8 +31,8 @@ class Event:
     def __post_init__(self) -> None:
         for part in fields(self):
             value = getattr(self, part.name)
-            if part.name in CHECKS and not (value is None and part.default is None):
-                value = CHECKS[part.name](value)
+            if part.name in EVENT_CHECKS and not (value is None and part.default is None):
+                value = EVENT_CHECKS[part.name](value)
                 if part.name in FRAMES and not 0 <= value < MAX_FRAME:
                     raise SessionError(f"{part.name} is {value}; give a frame's number, from 0 on and below 2^40")
                 object.__setattr__(self, part.name, value)
@@ -151,7 +151,7 @@ def checked_object(name: ObjectId) -> ObjectId:
 FRAMES = ("frame", "first", "last")
 """The values of events that are frames."""
 
-CHECKS: dict[str, Callable[[Any], Any]] = {
+EVENT_CHECKS: dict[str, Callable[[Any], Any]] = {
     **{name: partial(checked_frame, name=name) for name in FRAMES},
     **dict.fromkeys(("object", "other", "new", "into", "only"), checked_object),
 }

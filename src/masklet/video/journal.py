@@ -19,7 +19,7 @@ from typing import IO, Any
 from masklet.atomic import write_error
 from masklet.engines.base import Engine
 from masklet.errors import FormatError
-from masklet.formats.project_file import Lazy, Project, digest_of, spans_of
+from masklet.formats.project_file import Lazy, Project, manifest_digest, spans_of
 from masklet.video import edits, packing
 from masklet.video.events import Event, Followed, LogEntry, event_from_json, event_to_json, whole_number
 from masklet.video.packing import EntryKind, FrameKey
@@ -127,7 +127,7 @@ def changes_of(project: Project) -> list[dict[str, Any]]:
     """The changes of the newest events, the newest first; none of a file of the first versions, which kept them in
     another form: undo computes them again. Raises `FormatError` if that is damaged."""
     data = project.attachments.get(packing.UNDO_ATTACHMENT, b"")
-    with packing.undamaged():
+    with packing.undamaged_session():
         listed = packing.metadata_of(data)["changes"] if data else []
         if any("moved" not in change for change in listed):
             return []
@@ -207,7 +207,7 @@ class Journal:
                 self._file = self.path.open("r+b" if self.size else "w+b", buffering=0)
                 self._file.truncate(self.size)
             if self.size == 0:
-                data = MAGIC + digest_of(self._project) + data
+                data = MAGIC + manifest_digest(self._project) + data
             write_record(self._file, self.size, data)
             self._flushed = False
             if durable:
@@ -232,7 +232,7 @@ def reopened(path: Path, project: Project, found: Snapshot, engine: Engine, new:
     end = 0
     for record, place in records_of(path, project.digest):
         kept = replace(project, attachments={packing.UNDO_ATTACHMENT: record})
-        with packing.undamaged():
+        with packing.undamaged_session():
             (change,), told = changes_of(kept), packing.metadata_of(record)
             keep, events = whole_number(told["events"][0]), told["events"][1]
             notes = told.get("notes", found.notes)

@@ -32,7 +32,16 @@ from masklet.video.events import DAMAGE, MAX_FRAME, checked_object, truth, whole
 from masklet.video.result import ShownMasks
 from masklet.video.review import SIGNATURE_BYTES, ReviewReason
 from masklet.video.state import STRIP_FACTS, Columns, FrameStats, KnownFrame, ObjectTrack, Tracks, stats_of, with_spans
-from masklet.video.store import PAGE_FRAMES, FrameStore, LazyPage, Record, StoredFrames, pointer_length, stored, unpack
+from masklet.video.store import (
+    PAGE_FRAMES,
+    FrameStore,
+    LazyPage,
+    StoredFrame,
+    StoredFrames,
+    pointer_length,
+    stored,
+    unpack,
+)
 
 MAX_MARKED = 1 << 24
 """Frames that are accepted, or without an object, have smaller numbers."""
@@ -84,7 +93,7 @@ Rows = Mapping[ObjectId, Sequence[int]]
 
 
 @contextmanager
-def undamaged() -> Iterator[None]:
+def undamaged_session() -> Iterator[None]:
     """Turn what values of another type or size than was packed raise into a `FormatError`."""
     try:
         yield
@@ -158,7 +167,7 @@ def read_items(project: Project, attachment: str, engine: Engine) -> Iterator[tu
     data = project.attachments.get(attachment, b"")
     if not data:
         return
-    with undamaged():
+    with undamaged_session():
         tensors = dict(deserialize(data))
         for number, (name, kind, facts) in enumerate(metadata_of(data)["entries"]):
             parts = {
@@ -179,7 +188,7 @@ def item_from(facts: Mapping[str, Any], parts: Mapping[str, Any], size: tuple[in
         "pointer": (config.width,),
         "logits": (config.mask_size, config.mask_size),
     }
-    stats = {fact.name: CHECKS[fact.name](facts[fact.name]) for fact in fields(FrameStats) if fact.name in facts}
+    stats = {fact.name: STATS_CHECKS[fact.name](facts[fact.name]) for fact in fields(FrameStats) if fact.name in facts}
     mask = mask_from(facts, size) if "mask" in facts else None
     if "packed" in parts:
         pointer, logits = unpack(bytes(parts["packed"]["data"]), config.mask_size)
@@ -201,7 +210,7 @@ def facts_in(project: Project) -> dict[ObjectId, dict[str, Any]] | None:
     """What is said of objects, as fields of their tracks; None in files of the first versions. Raises `FormatError` if
     that is damaged."""
     data = project.attachments.get(ENTRIES_ATTACHMENT, b"")
-    with undamaged():
+    with undamaged_session():
         listed = metadata_of(data).get("objects") if data else None
         if listed is None:
             return None
@@ -269,10 +278,10 @@ def in_blocks(rows: Rows) -> dict[str, Rows]:
     for name, frames in rows.items():
         for frame in frames:
             found.setdefault(frame // FRAMES_PER_BLOCK, {of: [] for of in rows})[name].append(frame)
-    return {name_of(block): of for block, of in sorted(found.items())}
+    return {block_name(block): of for block, of in sorted(found.items())}
 
 
-def name_of(block: int) -> str:
+def block_name(block: int) -> str:
     """The attachment of a block."""
     return f"block-{block:05d}.safetensors"
 
@@ -283,7 +292,7 @@ class SavedFrames:
 
     def __init__(self, project: Project, engine: Engine) -> None:
         self._project = project
-        with undamaged():
+        with undamaged_session():
             data = project.attachments[STATS_ATTACHMENT]
             arrays, texts = load(data), metadata_of(data)
             if not isinstance(texts["objects"], list):
@@ -299,8 +308,8 @@ class SavedFrames:
             self.times = dict(zip(arrays["frames"].tolist(), arrays["times"].tolist(), strict=True))
             self._columns = [checked_columns(arrays, len(self._colours), place) for place in range(len(self.objects))]
             blocks = {block for of in self._columns for block in np.unique(of["frame"] // FRAMES_PER_BLOCK).tolist()}
-            if missing := sorted(block for block in blocks if name_of(block) not in project.attachments):
-                raise ValueError(f"it lacks {name_of(missing[0])}")
+            if missing := sorted(block for block in blocks if block_name(block) not in project.attachments):
+                raise ValueError(f"it lacks {block_name(missing[0])}")
         self._block = lru_cache(KEPT_BLOCKS)(partial(read_block, project, self._columns, sizes[0]))
 
     def tracked(self, name: ObjectId, store: FrameStore) -> StoredFrames:
@@ -316,7 +325,7 @@ class SavedFrames:
             found[page] = LazyPage(strip, partial(self._records, place, begin, end))
         return StoredFrames(store, found)
 
-    def _records(self, place: int, begin: int, end: int) -> dict[int, Record]:
+    def _records(self, place: int, begin: int, end: int) -> dict[int, StoredFrame]:
         """The records of some rows of an object."""
         columns, read = self._columns[place], partial(self._read, place)
         values = {column: columns[column][begin:end].tolist() for column in STATS_COLUMNS}
@@ -326,11 +335,11 @@ class SavedFrames:
         values["anchors"] = [tuple(next(held) for _ in range(count)) for count in values["anchors"]]
         rows = zip(*values.values(), strict=True)
         made = (FrameStats(**dict(zip(values, row, strict=True))) for row in rows)
-        return {stats.frame: Record(stats, saved=read) for stats in made}
+        return {stats.frame: StoredFrame(stats, saved=read) for stats in made}
 
     def _read(self, place: int, frame: int) -> tuple[bytes, RleMask | None]:
         """The packed form of a frame of an object, and its mask. Raises `FormatError` if its block is damaged."""
-        with undamaged():
+        with undamaged_session():
             packed, mask = self._block(frame // FRAMES_PER_BLOCK)[place, frame]
         shown = self._project.frames.get(frame) if mask is None else None
         return packed, mask if shown is None else shown.objects.get(self.objects[place])
@@ -341,7 +350,7 @@ def read_block(
 ) -> dict[tuple[int, int], tuple[bytes, RleMask | None]]:
     """The frames of a block, by the places of their objects: packed forms, with pointers of so many numbers, and masks
     that only the block has. Raises one of `DAMAGE` or `FormatError`."""
-    data = project.attachments[name_of(block)]
+    data = project.attachments[block_name(block)]
     arrays = load(data)
     packed, ends = arrays["packed"].tobytes(), arrays["ends"].tolist()
     masks = {(place, frame): mask_from(facts, project.size) for place, frame, facts in metadata_of(data)["masks"]}
@@ -351,10 +360,10 @@ def read_block(
         rows += [(place, frame) for frame in columns["frame"][begin:end].tolist()]
     begins = [0, *ends[:-1]]
     if len(rows) != len(ends) or ends[-1] != len(packed) or any(b > e for b, e in zip(begins, ends, strict=True)):
-        raise ValueError(f"{name_of(block)} does not have the {len(rows)} frames that it should")
+        raise ValueError(f"{block_name(block)} does not have the {len(rows)} frames that it should")
     parts = [packed[begin:end] for begin, end in zip(begins, ends, strict=True)]
     if any(pointer_length(part) not in (0, pointer) for part in parts):
-        raise ValueError(f"{name_of(block)} has a pointer of another size")
+        raise ValueError(f"{block_name(block)} has a pointer of another size")
     return {row: (part, masks.get(row)) for row, part in zip(rows, parts, strict=True)}
 
 
@@ -462,7 +471,7 @@ def _box(value: Any) -> tuple[int, ...]:
     return x0, y0, x1, y1
 
 
-CHECKS: dict[str, Callable[[Any], Any]] = {
+STATS_CHECKS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("frame", "area"), whole_number),
     **dict.fromkeys(("iou", "presence"), finite),
     **dict.fromkeys(("attended", "backward", "cut"), truth),

@@ -45,7 +45,7 @@ ABSENT = -2048
 
 
 @dataclass(eq=False, slots=True)
-class Record:
+class StoredFrame:
     """A frame in the store, and what of it is small enough to stay in memory."""
 
     stats: FrameStats
@@ -80,13 +80,13 @@ class FrameStore:
         self._file = tempfile.TemporaryFile(prefix="masklet-", buffering=0)  # noqa: SIM115, lives as long as this
         self._end = 0
         self._free: list[int] = []  # where frames lay that gave up their memory
-        self._whole: deque[Record] = deque()  # frames with their memory, the oldest first
+        self._whole: deque[StoredFrame] = deque()  # frames with their memory, the oldest first
         self._packed_bytes = 0
-        self._cache: OrderedDict[Record, KnownFrame] = OrderedDict()
+        self._cache: OrderedDict[StoredFrame, KnownFrame] = OrderedDict()
 
-    def put(self, known: KnownFrame) -> Record:
+    def put(self, known: KnownFrame) -> StoredFrame:
         """Keep a frame. Raises `SessionError` if the disk is full."""
-        record = Record(FrameStats(**stats_of(known)), known.exact_mask)
+        record = StoredFrame(FrameStats(**stats_of(known)), known.exact_mask)
         if known.memory is None or known.pointer is None:
             self._pack(record, known.pointer, known.logits)
         else:
@@ -98,7 +98,7 @@ class FrameStore:
             self._remember(record, known)
         return record
 
-    def get(self, record: Record) -> KnownFrame:
+    def get(self, record: StoredFrame) -> KnownFrame:
         """The frame of a record, without its memory if that is gone."""
         if (cached := self._cache.get(record)) is not None:
             self._cache.move_to_end(record)
@@ -122,7 +122,7 @@ class FrameStore:
             self._remember(record, known)
         return known
 
-    def whole(self, record: Record) -> KnownFrame:
+    def whole(self, record: StoredFrame) -> KnownFrame:
         """The frame of a record with its memory."""
         known = self.get(record)
         if known.memory is None:
@@ -131,7 +131,7 @@ class FrameStore:
             self._remember(record, known)
         return known
 
-    def packed(self, record: Record) -> bytes:
+    def packed(self, record: StoredFrame) -> bytes:
         """The packed form of a record, which is made once."""
         if record.saved is None and record.packed_at is None:
             known = self.get(record)
@@ -143,7 +143,7 @@ class FrameStore:
         self._cache.clear()
         self._file.close()
 
-    def _away(self, record: Record) -> tuple[bytes, RleMask | None]:
+    def _away(self, record: StoredFrame) -> tuple[bytes, RleMask | None]:
         """The packed form of a record, and its exact mask."""
         if record.saved is not None:
             return record.saved(record.stats.frame)
@@ -162,8 +162,8 @@ class FrameStore:
             oldest.whole_at = None
             self._cache.pop(self._whole.popleft(), None)
 
-    def _pack(self, record: Record, pointer: Array | None, logits: Array) -> None:
-        record.packed_at = self._write(pack(pointer, logits), [])
+    def _pack(self, record: StoredFrame, pointer: Array | None, logits: Array) -> None:
+        record.packed_at = self._write(packed_frame(pointer, logits), [])
         self._packed_bytes += record.packed_at[1]
 
     def _parts(self, place: Place) -> np.void:
@@ -191,13 +191,13 @@ class FrameStore:
         self._file.seek(place[0])
         return self._file.read(place[1])
 
-    def _remember(self, record: Record, known: KnownFrame) -> None:
+    def _remember(self, record: StoredFrame, known: KnownFrame) -> None:
         self._cache[record] = known
         while len(self._cache) > self.recent:
             self._cache.popitem(last=False)
 
 
-def pack(pointer: Array | None, logits: Array) -> bytes:
+def packed_frame(pointer: Array | None, logits: Array) -> bytes:
     """Pointer and logits, without the memory, in few bytes.
 
     The pointer is exact. Logits are kept by their square roots in 12 bits, so that they are off by at most 0.00002 at
@@ -236,10 +236,10 @@ def pointer_length(data: bytes) -> int:
     return int.from_bytes(data[:4], "little") // 4
 
 
-class LazyPage(Lazy[int, Record]):
+class LazyPage(Lazy[int, StoredFrame]):
     """A page of frames that lie in a project file, made when one is asked for; `columns` has their stats before."""
 
-    def __init__(self, columns: Columns, make: Callable[[], Mapping[int, Record]]) -> None:
+    def __init__(self, columns: Columns, make: Callable[[], Mapping[int, StoredFrame]]) -> None:
         made = cache(make)
         super().__init__(columns["frame"].tolist(), lambda frame: made()[frame])
         self.columns = columns
@@ -249,7 +249,7 @@ class StoredFrames(KnownFrames):
     """Frames that lie in a store, in pages of neighbouring ones. It never changes: one with a frame more shares all
     pages but one with the one before it, so that adding the ten-thousandth frame costs what the tenth did."""
 
-    def __init__(self, store: FrameStore, pages: Mapping[int, Mapping[int, Record]] | None = None) -> None:
+    def __init__(self, store: FrameStore, pages: Mapping[int, Mapping[int, StoredFrame]] | None = None) -> None:
         self._store = store
         self._pages = pages or {}
 
@@ -279,7 +279,7 @@ class StoredFrames(KnownFrames):
         return self._store.whole(self._pages[frame // PAGE_FRAMES][frame])
 
     def packed(self, frame: int) -> bytes:
-        """The packed form of a frame, see `pack`."""
+        """The packed form of a frame, see `packed_frame`."""
         return self._store.packed(self._pages[frame // PAGE_FRAMES][frame])
 
     def differing(self, other: StoredFrames) -> set[int]:
@@ -301,13 +301,13 @@ class StoredFrames(KnownFrames):
     def nothing(self) -> StoredFrames:
         return StoredFrames(self._store)
 
-    def _find(self, frame: int) -> Record | None:
+    def _find(self, frame: int) -> StoredFrame | None:
         page = self._pages.get(frame // PAGE_FRAMES)
         return None if page is None else page.get(frame)
 
-    def _changed(self, records: Mapping[int, Record | None]) -> StoredFrames:
+    def _changed(self, records: Mapping[int, StoredFrame | None]) -> StoredFrames:
         """With other records of some frames; None takes a frame away."""
-        changed: dict[int, dict[int, Record | None]] = {}
+        changed: dict[int, dict[int, StoredFrame | None]] = {}
         for frame, record in records.items():
             changed.setdefault(frame // PAGE_FRAMES, {})[frame] = record
         pages = dict(self._pages)

@@ -17,7 +17,7 @@ from masklet.nn.layers import MLP, Layer, Prepared, Trunk, chain
 SCORES_AT_ONCE = 1 << 24
 """So many attention scores are held at once, 64 MiB: a global block of 1024 pixels has 16 million for each head."""
 
-EXPANSION = 4
+BLOCK_EXPANSION = 4
 """Times as many channels inside a block."""
 
 
@@ -58,7 +58,7 @@ class WindowAttention(nn.Module):
         elif (height, width) == (rows * self.window, columns * self.window):
             qkv = self.qkv(split_windows(x, self.window))
         else:
-            filled = padded(self.qkv(x), self.qkv.bias, rows * self.window, columns * self.window)
+            filled = padded_map(self.qkv(x), self.qkv.bias, rows * self.window, columns * self.window)
             qkv = split_windows(filled, self.window)
         q, k, v = qkv.chunk(3, dim=-1)  # (B * rows * columns, window, window, C')
         if self.pools:
@@ -140,7 +140,7 @@ def pool2x2(x: Tensor) -> Tensor:
     return F.max_pool2d(x.permute(0, 3, 1, 2), kernel_size=2).permute(0, 2, 3, 1)
 
 
-def padded(x: Tensor, value: Tensor, height: int, width: int) -> Tensor:
+def padded_map(x: Tensor, value: Tensor, height: int, width: int) -> Tensor:
     """(B, H, W, C) -> (B, height, width, C) with the `value`, (C,), at the right and lower edges."""
     right = value.expand(x.shape[0], x.shape[1], width - x.shape[2], -1)
     below = value.expand(x.shape[0], height - x.shape[1], width, -1)
@@ -229,7 +229,7 @@ class ViTBlock(nn.Module):
         if not self.window:
             return self.attn(qkv)
         count = math.ceil(side / self.window)
-        whole = padded(qkv, self.attn.qkv.bias, count * self.window, count * self.window)
+        whole = padded_map(qkv, self.attn.qkv.bias, count * self.window, count * self.window)
         return join_windows(self.attn(split_windows(whole, self.window)), count, count)[:, :side, :side]
 
 
@@ -276,7 +276,7 @@ class ConvBlock(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        inner = width * EXPANSION
+        inner = width * BLOCK_EXPANSION
         self.conv1 = named_convolution(width, inner)
         self.conv2 = named_convolution(inner, inner, 3, groups=inner)
         self.conv3 = named_convolution(inner, width)
@@ -285,7 +285,7 @@ class ConvBlock(nn.Module):
         return F.gelu(x + self.conv3(F.gelu(self.conv2(F.gelu(self.conv1(x))))))
 
 
-def merge(width: int, width_out: int, stride: int) -> nn.Sequential:
+def patch_merging(width: int, width_out: int, stride: int) -> nn.Sequential:
     """To another width, and perhaps half the side: (B, C, H, W) -> (B, C', H/stride, W/stride)."""
     return chain(
         conv1=named_convolution(width, width_out),
@@ -322,7 +322,7 @@ class BiasedAttention(Prepared):
         height, width = x.shape[1:3]
         rows, columns = math.ceil(height / self.window), math.ceil(width / self.window)
         empty = self.qkv(self.norm.bias)
-        qkv = padded(self.qkv(self.norm(x)), empty, rows * self.window, columns * self.window)
+        qkv = padded_map(self.qkv(self.norm(x)), empty, rows * self.window, columns * self.window)
         tokens = split_windows(qkv, self.window).flatten(1, 2).unflatten(-1, (self.heads, 3, -1))
         q, k, v = tokens.permute(3, 0, 2, 1, 4)  # (B * rows * columns, heads, T, D) each
         (bias,) = self.tables()
@@ -338,7 +338,7 @@ class AttentionBlock(nn.Module):
         super().__init__()
         self.attn = BiasedAttention(width, heads, window)
         self.local_conv = named_convolution(width, width, 3, groups=width)
-        inner = EXPANSION * width
+        inner = BLOCK_EXPANSION * width
         self.mlp = chain(
             norm=nn.LayerNorm(width), fc1=nn.Linear(width, inner), act=nn.GELU(), fc2=nn.Linear(inner, width)
         )
@@ -350,7 +350,7 @@ class AttentionBlock(nn.Module):
         return (x + self.mlp(x)).permute(0, 3, 1, 2)
 
 
-class Stage(nn.Module):
+class TinyViTStage(nn.Module):
     """Blocks of one width, and the way to the next stage."""
 
     def __init__(self, blocks: list[nn.Module], way: nn.Module | None) -> None:
@@ -371,12 +371,12 @@ class TinyViT(Trunk):
         widths, strides = config.channels, (2, 2, 1)
         finer, fine = named_convolution(3, widths[0] // 2, 3, 2), named_convolution(widths[0] // 2, widths[0], 3, 2)
         self.patch_embed = chain(seq=nn.Sequential(finer, nn.GELU(), fine))  # to stride 4
-        ways = [merge(widths[stage], widths[stage + 1], strides[stage]) for stage in range(3)]
+        ways = [patch_merging(widths[stage], widths[stage + 1], strides[stage]) for stage in range(3)]
         blocks: list[list[nn.Module]] = [[ConvBlock(widths[0]) for _ in range(config.depths[0])]]
         for stage in (1, 2, 3):
             kind = widths[stage], config.heads[stage], config.windows[stage]
             blocks.append([AttentionBlock(*kind) for _ in range(config.depths[stage])])
-        stages = [Stage(each, way) for each, way in zip(blocks, (*ways, None), strict=True)]
+        stages = [TinyViTStage(each, way) for each, way in zip(blocks, (*ways, None), strict=True)]
         self.stages = nn.ModuleList(stages)
 
     def layers(self) -> list[Layer]:
@@ -389,4 +389,4 @@ class TinyViT(Trunk):
         return at_stride_16(x)
 
     def _parts(self) -> list[nn.Module]:
-        return [part for stage in self.stages if isinstance(stage, Stage) for part in stage.parts()]
+        return [part for stage in self.stages if isinstance(stage, TinyViTStage) for part in stage.parts()]

@@ -24,7 +24,7 @@ from masklet.nn.layers import Layer, Trunk, after_each, chain, convolution, fold
 NORM_EPS = 1e-3
 """The epsilon of all batch normalisations, as in EfficientNet."""
 
-EXPANSION = 2
+MIXER_EXPANSION = 2
 """Times as many channels between the two 1 x 1 convolutions of a block."""
 
 SQUEEZE, SQUEEZE_STEP = 4, 8
@@ -167,7 +167,7 @@ class LookAround(nn.Module):
 
 def mix_channels(width: int) -> nn.Sequential:
     """Widen and narrow: (B, C, H, W) -> (B, C, H, W)."""
-    conv1, conv2 = named_convolution(width, width * EXPANSION), named_convolution(width * EXPANSION, width)
+    conv1, conv2 = named_convolution(width, width * MIXER_EXPANSION), named_convolution(width * MIXER_EXPANSION, width)
     nn.init.zeros_(conv2[1].weight)  # type: ignore[arg-type]  # a block begins as its depthwise part alone
     return chain(conv1=conv1, act=nn.GELU(), conv2=conv2)
 
@@ -215,7 +215,7 @@ class Halve(nn.Module):
         return x + self.ffn(x)
 
 
-class Stage(nn.Module):
+class RepViTStage(nn.Module):
     """Blocks of one width, of which every other one squeezes."""
 
     def __init__(self, width: int, width_out: int, depth: int, halves: bool) -> None:
@@ -240,7 +240,7 @@ class RepViT(Trunk):
         super().__init__()
         before = (config.widths[0], *config.widths[:3])
         stages = {
-            f"stages_{index}": Stage(*sizes, halves=index > 0)
+            f"stages_{index}": RepViTStage(*sizes, halves=index > 0)
             for index, sizes in enumerate(zip(before, config.widths, config.depths, strict=True))
         }
         width = config.widths[0]
@@ -254,7 +254,7 @@ class RepViT(Trunk):
     def layers(self) -> list[Layer]:
         """The stem and the blocks. None is left out at random: a block's answer is not only added to what comes in."""
         stem, *stages = self.body.values()
-        parts = [part for stage in stages if isinstance(stage, Stage) for part in stage.parts()]
+        parts = [part for stage in stages if isinstance(stage, RepViTStage) for part in stage.parts()]
         return [Layer(stem), *map(Layer, parts)]
 
     def forward(self, images: Tensor) -> list[Tensor]:
