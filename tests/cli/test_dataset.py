@@ -21,9 +21,10 @@ from masklet.datasets.build import LAYOUTS
 from masklet.datasets.registry import find_dataset
 from masklet.engines.fake import FakeEngine
 from masklet.errors import FormatError
-from masklet.formats.base import Facts, PlainFrame
+from masklet.formats.base import Facts, PlainFrame, mask_only
 from masklet.formats.description import label_of
 from masklet.formats.registry import find_format, read_masks, recognise_format, under_names
+from masklet.formats.writer import Writer
 from masklet.video import VideoTracker
 from tests.cli.conftest import Read, Run
 from tests.conftest import GOLDEN
@@ -342,3 +343,68 @@ def test_a_list_of_classes_may_begin_with_a_byte_order_mark(build: Build, tmp_pa
     (tmp_path / "classes.txt").write_text("cup\ntoy\n", "utf-8-sig")
     out = build("yolo", "--classes", tmp_path / "classes.txt")
     assert '0: "cup"\n' in (out / "data.yaml").read_text()
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of three pictures of different sizes and one that cannot be read; all.json beside it has their masks."""
+    folder, sizes = tmp_path / "photos", {"a.jpg": (40, 60), "c.png": (64, 32), "d.jpg": (40, 60), "e.jpg": (50, 70)}
+    folder.mkdir()
+    for name, (height, width) in sizes.items():
+        Image.new("RGB", (width, height), (90, 120, 60)).save(folder / name)
+    (folder / "b.jpg").write_bytes(b"no picture")
+    facts = Facts((0, 0), frame_count=4, names=tuple(sizes), own_sizes=True)
+    with Writer(find_format("coco").open, tmp_path / "all.json", facts) as sink:
+        for frame, size in enumerate(sizes.values()):
+            mask = np.zeros(size, bool)
+            mask[8:20, 10 : 20 + frame] = True
+            sink.write(PlainFrame(frame, 0.0, size, {frame + 1: mask_only(mask)}, {frame + 1: frame + 1}))
+    return folder
+
+
+def sizes_in(folder: Path) -> dict[str, tuple[int, int]]:
+    """Width and height of its pictures and masks, by the last letter of their names."""
+    found = {}
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in (".jpg", ".png")):
+        with Image.open(path) as picture:
+            assert found.setdefault(path.stem[-1], picture.size) == picture.size
+    return found
+
+
+PHOTOS = {"a": (60, 40), "c": (32, 64), "d": (60, 40), "e": (70, 50)}
+
+
+@pytest.mark.parametrize("format", ["coco", "yolo", "davis", "voc", "labelme"])
+def test_annotated_pictures_of_many_sizes_become_a_data_set(
+    format: str, photos: Path, run: Run, tmp_path: Path
+) -> None:
+    source = f"{tmp_path / 'all.json'}@{photos}"
+    assert run("dataset", "build", source, "--out", tmp_path / "set", "--format", format) == 0
+    assert sizes_in(tmp_path / "set") == PHOTOS
+    if format == "coco":
+        images = json.loads((tmp_path / "set/annotations/instances_train.json").read_text())["images"]
+        assert [(one["width"], one["height"]) for one in images] == [*PHOTOS.values()]
+
+
+@pytest.mark.parametrize("format", ["davis", "labelme", "yolo", "coco"])
+def test_masks_of_pictures_of_many_sizes_are_converted(format: str, photos: Path, run: Run, tmp_path: Path) -> None:
+    out = tmp_path / ("out.json" if format == "coco" else "out")
+    assert run("convert", tmp_path / "all.json", "--video", photos, "--out", out, "--format", format) == 0
+    if format == "davis":
+        assert sizes_in(out) == PHOTOS
+    elif format == "yolo":
+        assert sorted(file.stem for file in out.glob("?.txt")) == [*PHOTOS]
+
+
+def test_what_does_not_fit_pictures_of_many_sizes_is_told(
+    photos: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, new = f"{tmp_path / 'all.json'}@{photos}", tmp_path / "new.json"
+    assert run("dataset", "build", source, "--out", tmp_path / "set", "--format", "ytvis") == 1
+    assert "ytvis holds videos of one size; take coco" in capsys.readouterr().err
+    assert run("convert", tmp_path / "all.json", "--video", photos, "--out", new, "--format", "sav") == 1
+    assert "was opened for" in capsys.readouterr().err
+    Image.new("RGB", (30, 30)).save(photos / "c.png")
+    assert run("dataset", "build", source, "--out", tmp_path / "set", "--format", "coco") == 1
+    said = "all.json has masks of (height, width) = (64, 32), and photos has (30, 30) in frame 2"
+    assert said in capsys.readouterr().err

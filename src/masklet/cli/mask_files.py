@@ -15,7 +15,7 @@ from masklet.errors import FormatError, nearest
 from masklet.formats.base import Facts, Format, PlainFrame
 from masklet.formats.project_file import check_video, read_project, video_of
 from masklet.formats.registry import find_format, read_masks, recognise_format, under_names
-from masklet.media.image_file import picture_names
+from masklet.media.image_file import ImageFolder, picture_names
 from masklet.media.series import is_series
 from masklet.media.source import Frame, facts_of, open_video
 from masklet.media.volume import is_volume
@@ -72,7 +72,7 @@ def of_project(path: Path, out: Path, kind: Format, video: Path | None) -> tuple
     with open_video(lies) as source:
         check_video(held, fingerprint_of(source, str(lies) if held.video else ""))
         facts = replace(facts, **facts_of(source, lies))
-    return facts, with_pictures(held.results(), lies) if kind.shows_pictures else held.results()
+    return facts, with_pictures(held.results(), path, lies) if kind.shows_pictures else held.results()
 
 
 def of_masks(
@@ -87,29 +87,41 @@ def of_masks(
     if first is None:
         raise FormatError(f"{path.name} holds no frames; give one with masks")
     names = entry.names(path) if entry.names else ()
-    facts, results = Facts(first.size, names=names, own_sizes=kind.holds_many_pictures), chain([first], results)
+    results = chain([first], results)
     if video is None:
-        return facts, results
+        return Facts(first.size, names=names, own_sizes=kind.own_sizes), results
     with open_video(video) as source:
-        if source.size != first.size:
+        own_sizes = kind.own_sizes and isinstance(source, ImageFolder)
+        if source.size != first.size and not own_sizes:
             raise FormatError(
                 f"{path.name} has masks of (height, width) = {first.size}, and {video.name} has {source.size}"
             )
-        known = facts_of(source, video)
+        known = {**facts_of(source, video), "own_sizes": own_sizes}
         facts = Facts(first.size, source.rate, source.frame_count, video=str(video), **known)
     results = under_names(results, path, entry, facts)
-    return facts, with_pictures(results, video) if kind.shows_pictures else results
+    return facts, with_pictures(results, path, video) if kind.shows_pictures or own_sizes else results
 
 
-def with_pictures(results: Iterator[PlainFrame], video: Path) -> Iterator[PlainFrame]:
-    """The frames, in their order, with the pictures of a video. Raises FormatError if it ends before them."""
+def with_pictures(results: Iterator[PlainFrame], masks: Path, video: Path) -> Iterator[PlainFrame]:
+    """The frames of `masks`, in their order, with the pictures of a video, or of a folder, where each has its own size.
+    Raises FormatError if it ends before them, or a picture is of another size than its masks."""
     with open_video(video) as source:
         pictures: Iterator[Frame] | None = None
         for result in results:
-            pictures = source.frames(result.frame) if pictures is None else pictures
-            found = next((frame for frame in pictures if frame.index >= result.frame), None)
+            found: Frame | None = None
+            if isinstance(source, ImageFolder):
+                source.own_sizes = True
+                found = source.read(result.frame) if result.frame < len(source) else None
+            else:
+                pictures = source.frames(result.frame) if pictures is None else pictures
+                found = next((frame for frame in pictures if frame.index >= result.frame), None)
             if found is None or found.index != result.frame:
                 raise FormatError(f"there are masks of frame {result.frame}, and {video.name} ends before it")
+            if found.image.shape[:2] != result.size:
+                raise FormatError(
+                    f"{masks.name} has masks of (height, width) = {result.size}, and {video.name} has "
+                    f"{found.image.shape[:2]} in frame {result.frame}"
+                )
             yield replace(result, image=found.image, time=found.time)
 
 
@@ -120,7 +132,7 @@ def annotated_frames(source: str) -> AnnotatedFrames:
     entry = recognise_format(path)
     if entry.name != "project" and video is None:
         raise FormatError(f"{path} holds masks alone; give them with their video: {path}@VIDEO")
-    shown, nowhere = find_format("overlay"), Path()
+    shown, nowhere = find_format("labelme"), Path()  # which has pictures of any sizes
     facts, _ = masks_in(path, nowhere, entry, shown, video)
     lies = Path(facts.video) if video is None else video
     lies = lies if os.path.exists(lies) else path.absolute().parent / lies

@@ -241,6 +241,11 @@ class YtvisLayout(WrittenLayout):
         seen: dict[int | str, dict[int, Rle]] = {}
         category: dict[int | str, int] = {}
         for frame in frames:
+            if frame.size != part.facts.size:
+                raise FormatError(
+                    f"{part.name} has frames of (height, width) = {part.facts.size} and {frame.size}, and ytvis holds "
+                    "videos of one size; take coco"
+                )
             for key, item in frame.objects.items():
                 if rle_area(rle_of(item)):
                     seen.setdefault(key, {})[len(names)] = rle_of(item)
@@ -312,7 +317,8 @@ class FormatLayout(WrittenLayout):
         place = self.out if self.format.video else self.out / "annotations"
         make_folder(place)
         path = place / f"{part.name}{self.format.video}"
-        with Writer(self.format.open, path, replace(part.facts, video=part.name)) as writer:
+        own_sizes = part.facts.own_sizes and self.format.own_sizes
+        with Writer(self.format.open, path, replace(part.facts, video=part.name, own_sizes=own_sizes)) as writer:
             for frame in frames:
                 for key in frame.objects:
                     self.number(frame, key)

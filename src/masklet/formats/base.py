@@ -227,6 +227,11 @@ class Format:
     # the ending of what is read but not written, "" for a folder; None for all other formats
     only_read: str | None = None
 
+    @property
+    def own_sizes(self) -> bool:
+        """Whether each frame may be of a size of its own: pictures in one file, or a file for each frame."""
+        return self.holds_many_pictures or (self.video == "" and not self.in_space)
+
 
 def comes_evenly(rate: float | None, frames: ArrayLike, times: ArrayLike) -> bool:
     """Whether frames of these numbers come at a rate, by their times in seconds: each within half a frame of its place,

@@ -130,11 +130,13 @@ class ListedFrames(FrameSource):
     `__init__` last, and write `_image` and `_name`. Without a rate, which whoever
     knows it may set, the frames' times count one second each.
 
-    Raises MediaError, on the way, for a frame of another size than the first.
+    Raises MediaError, on the way, for a frame of another size than the first, unless `own_sizes`.
     """
 
     frame_count: int
     frame_count_exact = True
+    own_sizes = False
+    """Whether frames may be of other sizes than the first, as pictures are that were annotated one by one."""
 
     def __init__(self, count: int, rate: float | None) -> None:
         self.frame_count, self.rate = count, rate
@@ -155,7 +157,9 @@ class ListedFrames(FrameSource):
     def _frame(self, frame: int, image: NDArray[np.uint8]) -> Frame:
         times = self.timestamps
         assert times is not None, "frames of which each lies apart are counted"
-        return Frame(frame, float(times[frame]), check_frame_size(image, self.size, self._name(frame), self._name(0)))
+        if not self.own_sizes:
+            check_frame_size(image, self.size, self._name(frame), self._name(0))
+        return Frame(frame, float(times[frame]), image)
 
     def _image(self, frame: int) -> NDArray[np.uint8]:
         """uint8 (H, W, 3), RGB."""
