@@ -48,6 +48,19 @@ def test_into_a_folder_of_masks_until_a_number_of_frames(run: Run, tmp_path: Pat
     assert set(np.unique(read_index_png(tmp_path / "masks/00000.png"))) <= {0, 1}
 
 
+@pytest.mark.parametrize("name", ["out.mp4", "masks"])
+def test_an_earlier_recording_is_not_written_over(
+    name: str, run: Run, tmp_path: Path, weights: Path, video: Path, capsys: Read
+) -> None:
+    command = ("live", video, *BOX, "--model", weights, "--out", tmp_path / name, "--frames", "1")
+    assert run(*command) == 0
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    kept = {path: path.read_bytes() for path in files}
+    assert run(*command) == 1
+    assert f"{tmp_path / name} holds something already" in error_of(capsys)
+    assert {path: path.read_bytes() for path in files} == kept
+
+
 def test_into_a_pipe(weights: Path, video: Path) -> None:
     command = [sys.executable, "-m", "masklet.cli.main", "live", str(video), *BOX, "--model", str(weights)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}

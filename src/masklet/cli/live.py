@@ -90,6 +90,8 @@ def live(
     elif out is not None:
         keep_inputs(out, Path(source))
         kind = (find_format(format) if format else format_of(out)).name
+        if out.is_file() or (out.is_dir() and any(out.iterdir())):
+            raise FormatError(f"{out} holds something already, and what came once comes no more; give another --out")
     check_policy(policy)
     faults: list[MaskletError] = []
     console = Console(stderr=True)
