@@ -121,3 +121,17 @@ def test_index_maps_of_some_objects_have_no_others(tmp_path: Path, non_overlappi
         members.extractall(tmp_path / "unpacked")
     (file,) = (tmp_path / "unpacked").rglob("*.png")
     np.testing.assert_array_equal(read_index_png(file), result.objects[1].mask.astype(np.uint8))
+
+
+@pytest.mark.parametrize("name", ["davis", "coco", "labelme", "project"])
+def test_masks_of_a_picture_come_back_to_it(tmp_path: Path, name: str) -> None:
+    path, mask = tmp_path / "photo.png", np.zeros((24, 32), np.bool_)
+    mask[3:9, 3:9] = True
+    Image.new("RGB", (32, 24)).save(path)
+    with VideoTracker(path, FakeEngine()) as tracker:
+        tracker.add_mask(frame=0, object=2, mask=mask)
+        *_, last = export(tracker, path, tmp_path / "exports", name, picture=True)
+    with VideoTracker(path, FakeEngine()) as tracker:
+        list(import_masks(tracker, tmp_path / "exports" / last["file"], 0, None))
+        (track,) = tracker.tracks.values()
+        np.testing.assert_array_equal(track.prompts[0].mask, mask)

@@ -107,8 +107,10 @@ def masks_in_png(path: Path) -> dict[int, NDArray[np.bool_]]:
 
 
 def read_davis(path: Path) -> Iterator[PlainFrame]:
-    """Masks of each frame by number; 255, "unknown", is no object. Raises FormatError for a folder without PNGs."""
-    if not os.path.isdir(path) or not (files := mask_pngs(path)):
+    """Masks of each frame by number; 255, "unknown", is no object. A file is the only frame. Raises FormatError for a
+    folder without PNGs."""
+    files = mask_pngs(path) if os.path.isdir(path) else {0: [path]} if os.path.isfile(path) else {}
+    if not files:
         raise FormatError(f"{path} is no folder with PNGs such as 00000.png; give one with index PNGs")
     for frame, (file, *_) in files.items():
         indices = read_index_png(file)

@@ -187,7 +187,7 @@ def under_names(results: Iterator[PlainFrame], path: Path, entry: Format, facts:
     """
     listed = enumerate(entry.names(path)) if entry.names else ()
     names = {frame: Path(name) for frame, name in listed if name}
-    if entry.name in ("davis", "objects"):
+    if entry.name in ("davis", "objects") and path.is_dir():
         folders = [path] if entry.name == "davis" else [folder for folder in path.iterdir() if folder.is_dir()]
         names = {frame: files[0] for frame, files in mask_pngs(*folders).items()}
     if entry.name == "labelme":
