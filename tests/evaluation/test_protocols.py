@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -295,6 +295,17 @@ def test_nobody_corrects_what_is_right(make: Make, submission: Submission, proce
     assert method.prompted == [(0, 1)] * 2 + [(2, 2)] * 2
     assert all(row["J&F"] == 1 and row["clicks"] == 2 for row in found.values.values())
     assert found.frames == FRAMES * (4 if isinstance(procedure, Offline) else 1)  # one pass online, and no further
+
+
+def test_a_correction_may_change_few_frames(clip: Clip) -> None:
+    """What is followed after it may end long before the clip, which was followed to its end already."""
+    with clip.open() as source, Truthful().track(source) as session:
+        work = Workspace(clip, session, source.size)
+        first = work.begin(Prompting("mask"))
+        assert [*work.follow(first)] == list(range(first, FRAMES))
+        follow = session.follow
+        session.follow = lambda start: islice(follow(start), 1)  # type: ignore[method-assign]
+        assert [*work.follow(1)] == [1]
 
 
 def test_the_worst_frame(clip: Clip) -> None:

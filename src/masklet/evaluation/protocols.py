@@ -172,6 +172,7 @@ class Workspace:
     # frame -> object -> the newest mask, of annotated frames
     masks: dict[int, dict[int, Mask]] = field(default_factory=dict)
     answered: int = 0  # frames that were answered
+    last: int = -1  # the last frame that was answered; a method may end where a correction changes nothing more
     clicks: int = 0  # that were made
 
     def begin(self, prompting: Prompting) -> int:
@@ -193,14 +194,13 @@ class Workspace:
 
     def follow(self, start: int) -> Iterator[int]:
         """Every frame from there on; the masks of annotated ones are noted. Raises EvaluationError as `check_end`."""
-        frame = start - 1
         for answer in answers(self.session.follow(start), self.watch):
             frame = answer.result.frame
-            self.answered += 1
+            self.answered, self.last = self.answered + 1, max(self.last, frame)
             if frame in self.clip.annotated:
                 self.masks[frame] = dict(answer.masks)
             yield frame
-        check_end(self.clip, frame)
+        check_end(self.clip, self.last)
 
     def ious(self, frame: int) -> dict[int, float]:
         """IoU of every object that has entered, in an annotated frame."""
