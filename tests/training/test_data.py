@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -191,6 +192,17 @@ def test_nothing_to_pack(tmp_path: Path) -> None:
 def test_a_pack_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "a.pack").write_bytes(b"no zip")
     with pytest.raises(FormatError, match=r"a\.pack cannot be unpacked: .*; give another copy"):
+        items(tmp_path / "a.pack")
+
+
+def test_a_damaged_pack_is_not_quoted_at_length(tmp_path: Path) -> None:
+    """A name that is said to be long takes the rest of the file with it."""
+    with zipfile.ZipFile(tmp_path / "a.pack", "w") as members:
+        members.writestr("index.csv", 3000 * "kind,path\n")
+    data = bytearray((tmp_path / "a.pack").read_bytes())
+    data[26:28] = (20_000).to_bytes(2, "little")  # the length of the name of the first file
+    (tmp_path / "a.pack").write_bytes(data)
+    with pytest.raises(FormatError, match=r"a\.pack cannot be unpacked: .{1,200}; give another copy"):
         items(tmp_path / "a.pack")
 
 

@@ -316,7 +316,7 @@ def unpack_zip(path: Path, folder: Path) -> None:
                 )
             members.extractall(folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
-        raise FormatError(f"{path.name} cannot be unpacked ({error}); give another copy") from error
+        raise FormatError(f"{path.name} cannot be unpacked ({str(error)[:200]}); give another copy") from error
 
 
 def found_in(folder: Path) -> tuple[str, Path] | None:

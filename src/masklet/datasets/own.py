@@ -86,7 +86,7 @@ def unpacked(path: Path, _: int) -> Path:
         with zipfile.ZipFile(path) as members:
             members.extractall(folder)
     except (*DAMAGED, zipfile.BadZipFile, zlib.error) as error:
-        raise FormatError(f"{path.name} cannot be unpacked: {error}; give another copy") from error
+        raise FormatError(f"{path.name} cannot be unpacked: {str(error)[:200]}; give another copy") from error
     return folder
 
 
