@@ -183,3 +183,14 @@ def test_a_frame_that_comes_twice_is_refused(project: Path) -> None:
         pytest.raises(FormatError, match=r"has the masks of a frame twice, in masks/00000\.jsonl; give another copy"),
     ):
         tracker.save(project)
+
+
+@pytest.mark.parametrize("change", [{"fill_holes": "x" * 9999}, {"policy": "x:" + "y" * 9999}])
+def test_what_a_file_says_is_not_quoted_at_length(change: dict[str, str], project: Path) -> None:
+    def told(content: bytes) -> bytes:
+        manifest = json.loads(content)
+        manifest["options"].update(change)
+        return json.dumps(manifest).encode()
+
+    with pytest.raises(FormatError, match=r"^.{20,300}$"):
+        opened(changed(project, "masklet.json", told))

@@ -394,7 +394,9 @@ def _check_members(members: zipfile.ZipFile, name: str) -> None:
     for info in infos:
         parts = info.filename.split("/")
         if info.filename.startswith("/") or ".." in parts or re.search(r"[\\:\x00-\x1f]", info.orig_filename):
-            raise FormatError(f"{name} holds {info.filename!r}, a path that leaves its folder; don't trust this file")
+            raise FormatError(
+                f"{name} holds {info.filename!r:.100}, a path that leaves its folder; don't trust this file"
+            )
         if info.filename.endswith((".json", ".jsonl")) and info.file_size > MAX_JSON:
             raise FormatError(f"{name} unpacks {info.filename} to {info.file_size} bytes; the limit is {MAX_JSON}")
         if info.filename.startswith("attachments/") and info.file_size > info.compress_size:

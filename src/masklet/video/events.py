@@ -190,7 +190,7 @@ def event_from_json(record: Mapping[str, Any], size: tuple[int, int]) -> Event:
         return _EVENTS[str(kind)](**checked)
     except (*DAMAGE, SessionError) as error:  # PromptError is a ValueError
         raise FormatError(
-            f"the project's event {kind!r} cannot be read: {str(error)[:200]}; give another copy of the file"
+            f"the project's event {kind!r:.60} cannot be read: {str(error)[:200]}; give another copy of the file"
         ) from error
 
 

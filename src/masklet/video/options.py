@@ -79,10 +79,12 @@ def options_from_json(record: Mapping[str, Any]) -> TrackingOptions:
     for name in (part.name for part in fields(TrackingOptions) if part.name in record):
         known[name] = value = record[name]
         if name == "policy" and (value is None or ":" in str(value)):
-            what = "of its own" if value is None else str(value)
+            what = "of its own" if value is None else str(value)[:100]
             raise FormatError(f"the session has a policy {what}, which no file can bring; give options with it")
         if type(value) not in _OPTIONS.get(name, (bool,)):
-            raise FormatError(f"the project's option {name} is {value!r}; give another copy of the file, or options")
+            raise FormatError(
+                f"the project's option {name} is {value!r:.99}; give another copy of the file, or options"
+            )
     return TrackingOptions(**known)
 
 
