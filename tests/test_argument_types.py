@@ -77,3 +77,10 @@ def test_calls_of_a_tracker() -> None:
         for sentence, call in wrong.items():
             with pytest.raises(masklet.MaskletError, match=sentence):
                 call()
+
+
+@pytest.mark.parametrize("number", [np.float32(0.5), np.array(0.5), np.float64(0.5)])
+def test_numbers_of_numpy_are_numbers(number: Any) -> None:
+    tracker = masklet.DeadlineTracker(FakeEngine(), deadline=number)
+    assert tracker.offer(PICTURE, number) is not None
+    assert mask_polygons(MASK, float(number))

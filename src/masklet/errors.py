@@ -77,6 +77,8 @@ def needing(extra: str, what: str, kind: type[MaskletError]) -> Iterator[None]:
 
 def is_within(value: Any, least: float, most: float) -> bool:
     """Whether a value is a number from the least to the most; a text, None and NaN are not."""
+    if getattr(value, "ndim", None) == 0:
+        value = value.item()  # of NumPy or PyTorch; a float32 cannot be compared with the largest float
     is_number = isinstance(value, Real)
     return is_number and bool(least <= value <= most)
 

@@ -82,7 +82,7 @@ def upright(picture: Image.Image) -> Image.Image:
     """A picture turned by its EXIF note, in RGB of 8 bits; of 16 bits the upper ones count. What Pillow raises for
     damaged files passes through."""
     turned = ImageOps.exif_transpose(picture)
-    if turned.mode.startswith("I"):
+    if turned.mode.startswith("I;16") or (turned.mode == "I" and picture.format == "PNG"):
         turned = Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))
     return turned.convert("RGB")
 

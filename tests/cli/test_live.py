@@ -52,13 +52,14 @@ def test_into_a_folder_of_masks_until_a_number_of_frames(run: Run, tmp_path: Pat
 def test_an_earlier_recording_is_not_written_over(
     name: str, run: Run, tmp_path: Path, weights: Path, video: Path, capsys: Read
 ) -> None:
-    command = ("live", video, *BOX, "--model", weights, "--out", tmp_path / name, "--frames", "1")
-    assert run(*command) == 0
+    command = (*BOX, "--model", weights, "--out", tmp_path / name, "--frames", "1")
+    assert run("live", video, *command) == 0
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     kept = {path: path.read_bytes() for path in files}
-    assert run(*command) == 1
+    assert run("live", "7", *command) == 1
     assert f"{tmp_path / name} holds something already" in error_of(capsys)
     assert {path: path.read_bytes() for path in files} == kept
+    assert run("live", video, *command) == 0  # a file can be played again
 
 
 def test_into_a_pipe(weights: Path, video: Path) -> None:

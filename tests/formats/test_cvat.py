@@ -105,16 +105,18 @@ def test_an_object_that_goes_and_comes_back(tmp_path: Path) -> None:
     assert found[6].descriptions["a & b"].category == "car <1>"
 
 
-@pytest.mark.parametrize("turn", [0, 30, 90, -45])
-def test_a_box_that_is_turned(turn: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("turn", "wanted"), [("0.00", 0), ("30.00", 30), ("+90", 90), ("-45.00", -45), ("1e-05", 0), ("390.", 30), ("", 0)]
+)
+def test_a_box_that_is_turned(turn: str, wanted: int, tmp_path: Path) -> None:
     """Clockwise, around its middle."""
-    box = f'<box label="hat" xtl="10" ytl="18" xbr="30" ybr="22" rotation="{turn}.00"/>'
+    box = f'<box label="hat" xtl="10" ytl="18" xbr="30" ybr="22" rotation="{turn}"/>'
     image = f'<image id="0" name="a.jpg" width="41" height="41">{box}</image>'
     (tmp_path / "a.xml").write_text(f"<annotations>{image}</annotations>")
     (found,) = read_masks("cvat", tmp_path / "a.xml")
     for degrees in (0, 30, 90, -45):
         x, y = 20 + 9 * np.cos(np.radians(degrees)), 20 + 9 * np.sin(np.radians(degrees))
-        assert found.masks[1][round(y), round(x)] == (degrees == turn)
+        assert found.masks[1][round(y), round(x)] == (degrees == wanted)
 
 
 def test_letters_that_xml_lacks(tmp_path: Path) -> None:

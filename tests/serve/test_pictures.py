@@ -69,7 +69,9 @@ def test_a_picture_gives_the_masks_of_the_predictor(client: httpx2.Client, shape
 def test_everything_in_a_picture(client: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     lenient = partial(EverythingOptions, points_per_side=8, least_iou=0.0, least_stability=0.0)
     monkeypatch.setattr(pictures, "EverythingOptions", lenient)
-    told = client.post("/v1/pictures", json={"image": f"data:image/png;base64,{picture()}", "everything": True}).json()
+    told = client.post(
+        "/v1/pictures", json={"image": f"data:image/png;base64,{picture()}", "everything": True, "multimask": None}
+    ).json()
     assert [mask["object"] for mask in told["masks"]] == list(range(1, len(told["masks"]) + 1))
     expected = segment_everything(scene(0), FakeEngine(), lenient())
     assert len(expected)

@@ -1,6 +1,7 @@
 """The videos and pictures that were opened, and where the work on them is kept."""
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,7 +14,7 @@ from masklet.app.files import MAX_UPLOAD_GIB, Uploads
 from masklet.app.items import Item, item_of, items_in, place_of
 from masklet.app.pictures import Pictures, thumbnail
 from masklet.app.session import AnnotationSession
-from masklet.atomic import make_folder, write_whole
+from masklet.atomic import atomic_write, make_folder, write_whole
 from masklet.engines.base import Engine
 from masklet.errors import MaskletError, MediaError
 from masklet.media.image_file import IMAGE_SUFFIXES, VIDEO_SUFFIXES, files_in
@@ -168,7 +169,8 @@ def take_ahead(project: Path, item: Item) -> None:
     ahead, place = project / "loop" / "ahead" / f"{item.id}.masklet", place_of(project, item) / "session.masklet"
     if ahead.exists() and not place.exists():
         make_folder(place.parent)
-        write_whole(place, ahead.read_bytes())
+        with atomic_write(place) as temporary:
+            shutil.copyfile(ahead, temporary)
 
 
 def in_order(project: Path, items: Iterable[Item]) -> list[Item]:

@@ -90,7 +90,8 @@ def live(
     elif out is not None:
         keep_inputs(out, Path(source))
         kind = (find_format(format) if format else format_of(out)).name
-        if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        holds = (out.is_file() and out.stat().st_size > 0) or (out.is_dir() and any(out.iterdir()))
+        if holds and not Path(source).exists():
             raise FormatError(f"{out} holds something already, and what came once comes no more; give another --out")
     check_policy(policy)
     faults: list[MaskletError] = []

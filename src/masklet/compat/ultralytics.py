@@ -264,7 +264,7 @@ class SAM:
 
 def as_rows(rows: Any) -> Any:
     """What chooses rows of an array or a tensor; a single number leaves their axis."""
-    return rows if isinstance(rows, slice) or np.ndim(rows) else [int(rows)]
+    return rows if rows is ... or isinstance(rows, slice) or np.ndim(rows) else [int(rows)]
 
 
 def as_clicks(points: Any, labels: Any) -> tuple[NDArray[np.float64] | None, NDArray[np.int64] | None]:

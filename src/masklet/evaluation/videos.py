@@ -40,7 +40,7 @@ from masklet.evaluation.protocols import (
     objects_of,
 )
 from masklet.evaluation.run import ClipResult, Submission
-from masklet.formats.base import FrameLike, ObjectId, PlainFrame, object_numbers
+from masklet.formats.base import FrameLike, ObjectId, PlainFrame, free_number, object_numbers
 from masklet.media.frames import FrameSource, ListedFrames
 from masklet.media.volume import VolumeSlices
 from masklet.metrics.jf import Mask
@@ -122,10 +122,11 @@ class MultiObject:
         return ClipResult(clip.name, {0: values}, scores.per_frame(), count, watch.seconds)
 
 
-def _index_map(truth: ObjectMasks, indices: Mapping[ObjectId, int]) -> NDArray[np.uint8]:
+def _index_map(truth: ObjectMasks, indices: dict[ObjectId, int]) -> NDArray[np.uint8]:
+    """The truth by the numbers of its objects; one that a data set does not say to enter gets a free one."""
     numbers = np.zeros(truth.size, np.uint8)
     for number, mask in truth.items():
-        numbers[mask] = indices[number]
+        numbers[mask] = indices.setdefault(number, free_number(number, {*indices.values()}))
     if truth.void is not None:
         numbers[truth.void] = VOID
     return numbers

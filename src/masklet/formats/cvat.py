@@ -169,9 +169,13 @@ def _mask(shape: Element, size: tuple[int, int], name: str) -> NDArray[np.bool_]
     if shape.tag == "box":
         ends = [(shape.get("xtl"), shape.get("ytl")), (shape.get("xbr"), shape.get("ybr"))]
         ring, turn = box_ring(*ring_of(ends, size, what, least=2).ravel()), shape.get("rotation", "0")
-        if not re.fullmatch(r"-?\d{1,5}(\.\d{1,20})?", turn, re.ASCII):
+        try:
+            angle = np.radians(float(turn or 0) % 360)  # clockwise around its middle
+        except ValueError:
+            angle = np.nan
+        if not np.isfinite(angle):
             raise FormatError(f"the rotation of {what} is {turn:.40}; expected degrees")
-        if angle := np.radians(float(turn)):  # clockwise around its middle
+        if angle:
             middle, (across, down) = ring.mean(axis=0), (np.cos(angle), np.sin(angle))
             ring = (ring - middle) @ [(across, down), (-down, across)] + middle
     elif shape.tag == "polygon":

@@ -39,7 +39,8 @@ class TileOptions:
     agreement: float = 0.5
 
     def __post_init__(self) -> None:
-        if not is_within(self.side, 1, 1 << 31) or not is_within(self.overlap, 0, self.side - 1):
+        known = is_within(self.side, 1, 1 << 31) and is_within(self.overlap, 0, self.side)
+        if not known or self.overlap == self.side:
             raise PromptError(
                 f"tiles have the side {self.side} and the overlap {self.overlap}; "
                 "give an overlap from 0 to less than the side"

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from os import PathLike, fspath
 from pathlib import Path
 from time import monotonic
@@ -158,7 +158,7 @@ class Work:
             video=video,
             out=out,
             overlay=out / OVERLAY_FILE if self.pattern.overlay else None,
-            prompts=() if looking else (*prompts_of(Path(source.video), self.said), *own),
+            prompts=() if looking else prompts_of(Path(source.video), self.said, own),
             everything=looking,
         )
 
@@ -217,8 +217,14 @@ def read_record(source: Source, place: str, options: str) -> VideoRecord | None:
 
 def engine_of(model: str, device: str | None, speed: str | None) -> Engine:
     """The engine that this process keeps, loaded again when the model's file has changed."""
-    place = str(once_here(model)) if is_url(model) else model
+    place = fetched_once(model) if is_url(model) else model
     return cached_engine(place, device, speed, changed_at(place))
+
+
+@cache
+def fetched_once(model: str) -> str:
+    """The path of a model of a URL, which is asked for once."""
+    return str(once_here(model))
 
 
 @lru_cache(maxsize=1)

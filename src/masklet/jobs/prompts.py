@@ -3,7 +3,7 @@
 import json
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +56,19 @@ def read_prompts(path: Path) -> dict[str, list[TypedPrompt]]:
     return {name: prompts_from(records, str(path), path.parent) for name, records in lists.items()}
 
 
-def prompts_of(video: Path, said: PromptsByVideo) -> tuple[TypedPrompt, ...]:
-    """The prompts of a video."""
-    return tuple(
-        prompt for name in dict.fromkeys((EVERY_VIDEO, video.name, video.stem)) for prompt in said.get(name, ())
-    )
+def prompts_of(video: Path, said: PromptsByVideo, own: Sequence[TypedPrompt] = ()) -> tuple[TypedPrompt, ...]:
+    """The prompts of a video: those of every video, of its name, and `own` ones. A box or a mask of a later kind takes
+    the place of an earlier one of the object in the frame."""
+    found: list[TypedPrompt] = []
+    for more in (*(said.get(name, ()) for name in dict.fromkeys((EVERY_VIDEO, video.name, video.stem))), own):
+        outlined = {(new.object, new.frame) for new in more if new.box or new.mask}
+        found = [
+            replace(old, box=None, mask=None) if (old.object, old.frame) in outlined else old
+            for old in found
+            if old.points or old.millimetres or (old.object, old.frame) not in outlined
+        ]
+        found += more
+    return tuple(found)
 
 
 def prompts_from(records: Sequence[Any], where: str, folder: Path) -> list[TypedPrompt]:

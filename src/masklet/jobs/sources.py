@@ -138,7 +138,7 @@ def _rows(place: str) -> Iterator[Mapping[str, Any]]:
         except csv.Error as error:
             raise FormatError(f"{place} cannot be read as CSV ({error}); give JSON lines or Parquet") from error
         return
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=1):
         if line.strip():
             yield parse_any(line, f"line {number} of {place}")
 

@@ -183,9 +183,10 @@ def begin(job: Job, engine: Engine | None, overwrite: bool, tell: Callable[[str]
             make_folder(folder)
             remove_stale(folder)
         if overwrite:
-            others = (path for _, folder in job.targets()[1:] for path in folder.rglob("*") if path.is_file())
-            for stale in (*(job.out / MASKS_FOLDER).glob("*.png"), *others):
-                stale.unlink()
+            for name, place in job.targets():
+                endings = {".png", find_format(name).picture}
+                for stale in (path for path in place.rglob("*") if path.suffix in endings and path.is_file()):
+                    stale.unlink()
         if overwrite or not job.session.exists():
             yield fresh
             return
@@ -289,8 +290,8 @@ def check_film(path: Path) -> None:
 def prompt_all(tracker: VideoTracker, prompts: Sequence[TypedPrompt]) -> None:
     """Give the typed prompts to a tracker, those of earlier frames first. Raises `PromptError` if an object has two
     boxes, or a box and a mask, in a frame: the second one would silently take the place of the first."""
-    outlined = Counter((said.object, said.frame) for said in prompts for shape in (said.box, said.mask) if shape)
-    for (name, frame), count in outlined.items():
+    shapes = {(said.object, said.frame, shape) for said in prompts for shape in (said.box, said.mask) if shape}
+    for (name, frame), count in Counter((name, frame) for name, frame, _ in shapes).items():
         if count > 1:
             raise PromptError(
                 f"{name!r} has {count} boxes or masks in frame {frame}, and an object has one there; give each object "

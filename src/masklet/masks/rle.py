@@ -134,7 +134,7 @@ def checked_rle(size: tuple[int, int], counts: object) -> Rle:
 
 
 def check_mask_size(size: Sequence[int]) -> None:
-    """Raises FormatError unless both sides are positive and the pixels not more than MAX_PIXELS."""
+    """Raises FormatError unless both sides are positive and the pixels not more than MAX_MASK_PIXELS."""
     height, width = size
     if not (height > 0 and width > 0 and height * width <= MAX_MASK_PIXELS):
         raise FormatError(

@@ -118,8 +118,9 @@ def question_of(said: Mapping[str, Any], read_url: Callable[[str], bytes]) -> Qu
 
 
 def truth_of(said: Mapping[str, Any], name: str) -> bool:
-    """A truth of a request, false if not given. Raises PromptError for anything else: `"false"` would count as true."""
-    value = said.get(name, False)
+    """A truth of a request, false if not given or null. Raises PromptError for anything else: `"false"` would count as
+    true."""
+    value = False if said.get(name) is None else said[name]
     if not isinstance(value, bool):
         raise PromptError(f"{name} is {value!r:.40}; give true or false")
     return value

@@ -188,7 +188,12 @@ class Service:
     async def upload(self, request: Request) -> Response:
         """Send a video."""
         place, too_large = self.videos.upload_place(), TooLarge(f"the video has more than {self.largest_video} bytes")
-        await store(request.stream(), place, self.largest_video, too_large)
+        try:
+            await store(request.stream(), place, self.largest_video, too_large)
+        except FormatError as error:
+            cause = error.__cause__
+            why = cause.strerror if isinstance(cause, OSError) else ""
+            raise FormatError(f"the upload cannot be kept: {why or 'it cannot be written'}") from error
         return as_json({"upload": place.name, "bytes": place.stat().st_size}, 201)
 
     async def remove_upload(self, request: Request) -> Response:

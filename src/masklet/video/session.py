@@ -299,6 +299,7 @@ class Session:
         """
         self._take_notes(notes)
         self._keep_journal(Journal(Path(path), self._write(path)))
+        journal.journal_of(Path(path)).unlink(missing_ok=True)  # the project file has it all
 
     def save_copy(self, path: str | PathLike[str]) -> None:
         """Write a project file as `save` does, to be given away: `save_changes` goes on beside the file of before.
@@ -310,6 +311,7 @@ class Session:
             self.save(path)  # it is the file of before
         else:
             self._write(path)
+            journal.journal_of(Path(path)).unlink(missing_ok=True)
 
     def save_changes(self, *, notes: Mapping[str, Any] | None = None) -> int:
         """Write what changed since `save`, `open` or the last call to a journal beside that file, `PATH.journal`, which
@@ -464,7 +466,6 @@ class Session:
         kept = project.to_project(snapshot, self.facts(), self.options, self.engine, self.policy.window, self._shown)
         write_project(path, replace(kept, video=path_from(self.path, path)))
         self._shown.forget_others()
-        journal.journal_of(Path(path)).unlink(missing_ok=True)  # the project file has it all
         return snapshot
 
     def _snapshot(self, times: Mapping[int, float]) -> journal.Snapshot:
